@@ -1,7 +1,8 @@
 """The configuration: attrs classes are the schema, one section a class, one TOML a concern.
 
 `setting` carries what the generated documentation says: the doc line, the unit, the range. Loading,
-merging, overriding and error reporting live in `strict.py`; nothing here reads a file.
+merging, overriding, ranges and error reporting live in `strict.py`, what several settings must be
+together in `config_checks.py`; nothing here reads a file.
 """
 
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ class Universe:
     """Which markets are followed."""
 
     coins: tuple[str, ...] = setting(("btc", "eth"), "coins whose up/down windows are followed")
-    windows: tuple[str, ...] = setting(("5m", "15m"), "window lengths: `5m`, `15m`, `4h`")
+    windows: tuple[str, ...] = setting(("5m", "15m"), "window lengths", choices=("5m", "15m", "4h"))
     windows_ahead: int = setting(2, "windows subscribed before they open", ge=0, le=20)
     series: tuple[str, ...] = setting(
         (), "Gamma series slugs followed besides (`bitcoin-up-or-down-daily`)"
@@ -89,7 +90,8 @@ class Feeds:
     )
     market_silence_s: float = setting(
         10.0,
-        "a market connection with open markets and no data for this long is closed, whatever its pongs say",
+        "a market connection with open markets and no data for this long is closed, whatever its "
+        "pongs say",
         unit="s",
         ge=0.1,
         le=600,
@@ -265,11 +267,15 @@ class Execution:
         (35.0, 45.0, 60.0, 90.0, 250.0),
         "order latency at quantiles 0, 0.5, 0.9, 0.99, 1",
         unit="ms",
+        ge=0,
+        le=60_000,
     )
     cancel_latency_ms: tuple[float, ...] = setting(
         (30.0, 40.0, 55.0, 85.0, 250.0),
         "cancel latency at quantiles 0, 0.5, 0.9, 0.99, 1",
         unit="ms",
+        ge=0,
+        le=60_000,
     )
     latency_seed: int = setting(1, "seed of the latency draw", ge=0)
     settle_delay_s: float = setting(
@@ -282,7 +288,10 @@ class Execution:
 
 @attrs.frozen(kw_only=True)
 class Latency:
-    """Knobs of the shell: queues, batches, timers. `tail_guard` to `io_drop_on_full` are reload fields."""
+    """Knobs of the shell: queues, batches, timers.
+
+    `tail_guard` to `io_drop_on_full` are reload fields.
+    """
 
     tail_guard: float = setting(0.99, "quantile watched by the latency guard", ge=0.5, le=0.9999)
     io_flush_batch: int = setting(64, "records written at once", ge=1, le=4096)
@@ -292,7 +301,8 @@ class Latency:
     )
     io_drop_on_full: bool = setting(
         True,
-        "drop market data records when the disk is slow (order events never); false stops the engine until there is room",
+        "drop market data records when the disk is slow (order events never); "
+        "false stops the engine until there is room",
     )
     io_flush_interval_ms: int = setting(
         200, "longest a record waits in memory", unit="ms", ge=1, le=60_000

@@ -48,16 +48,16 @@ class PlaceOrder(Effect):
         "engine",
     )
     __slots__ = (
-        "order_id",
+        "engine",
+        "expires_ns",
         "market",
-        "token",
-        "side",
+        "order_id",
+        "post_only",
         "price_e4",
+        "side",
         "size_e6",
         "tif",
-        "post_only",
-        "expires_ns",
-        "engine",
+        "token",
     )
 
     def __init__(
@@ -91,7 +91,7 @@ class CancelOrder(Effect):
 
     TAG: ClassVar[str] = "cancel_order"
     FIELDS: ClassVar[tuple[str, ...]] = ("order_id", "market", "reason")
-    __slots__ = ("order_id", "market", "reason")
+    __slots__ = ("market", "order_id", "reason")
 
     def __init__(self, order_id: str, market: str, reason: str) -> None:
         self.order_id = order_id
@@ -127,7 +127,7 @@ class Refused(Effect):
         "limit",
         "why",
     )
-    __slots__ = ("market", "engine", "token", "side", "price_e4", "size_e6", "limit", "why")
+    __slots__ = ("engine", "limit", "market", "price_e4", "side", "size_e6", "token", "why")
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class BookStateChanged(Effect):
 
     TAG: ClassVar[str] = "book_state_changed"
     FIELDS: ClassVar[tuple[str, ...]] = ("market", "state", "reason")
-    __slots__ = ("market", "state", "reason")
+    __slots__ = ("market", "reason", "state")
 
     def __init__(self, market: str, state: str, reason: str) -> None:
         self.market = market
@@ -209,7 +209,7 @@ class Alarmed(Effect):
 
     TAG: ClassVar[str] = "alarmed"
     FIELDS: ClassVar[tuple[str, ...]] = ("name", "detail")
-    __slots__ = ("name", "detail")
+    __slots__ = ("detail", "name")
 
     def __init__(self, name: str, detail: str) -> None:
         self.name = name

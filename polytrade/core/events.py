@@ -40,7 +40,7 @@ class RunStarted(Event):
 
     TAG: ClassVar[str] = "run_started"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "run_id", "mode", "cash_e6")
-    __slots__ = ("run_id", "mode", "cash_e6")
+    __slots__ = ("cash_e6", "mode", "run_id")
 
     def __init__(self, ts_ns: int, run_id: str, mode: str, cash_e6: int) -> None:
         self.ts_ns = ts_ns
@@ -95,27 +95,27 @@ class MarketListed(Event):
         "version",
     )
     __slots__ = (
-        "market",
-        "slug",
-        "symbol",
-        "condition",
-        "yes",
-        "no",
-        "tick_e4",
-        "min_size_e6",
-        "neg_risk",
-        "fee_rate_e6",
-        "fee_exponent",
-        "rebate_rate_e6",
-        "start_ns",
-        "end_ns",
-        "settle",
-        "lookback_s",
-        "strike_e8",
         "accepting",
         "closed",
+        "condition",
+        "end_ns",
+        "fee_exponent",
+        "fee_rate_e6",
+        "lookback_s",
+        "market",
+        "min_size_e6",
+        "neg_risk",
+        "no",
+        "rebate_rate_e6",
+        "settle",
+        "slug",
+        "start_ns",
+        "strike_e8",
+        "symbol",
         "taker_delay_ms",
+        "tick_e4",
         "version",
+        "yes",
     )
 
     def __init__(
@@ -173,7 +173,7 @@ class MarketResolved(Event):
 
     TAG: ClassVar[str] = "market_resolved"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "market", "winner", "source")
-    __slots__ = ("market", "winner", "source")
+    __slots__ = ("market", "source", "winner")
 
     def __init__(self, ts_ns: int, market: str, winner: int, source: str) -> None:
         self.ts_ns = ts_ns
@@ -203,15 +203,15 @@ class BookReplaced(Event):
         "rest",
     )
     __slots__ = (
-        "market",
-        "token",
-        "bids",
         "asks",
-        "tick_e4",
-        "last_trade",
-        "venue_ts_ms",
+        "bids",
         "hash",
+        "last_trade",
+        "market",
         "rest",
+        "tick_e4",
+        "token",
+        "venue_ts_ms",
     )
 
     def __init__(
@@ -260,15 +260,15 @@ class BookChanged(Event):
         "hash",
     )
     __slots__ = (
-        "market",
-        "token",
-        "side",
-        "price_e4",
-        "size_e6",
-        "best_bid_e4",
         "best_ask_e4",
-        "venue_ts_ms",
+        "best_bid_e4",
         "hash",
+        "market",
+        "price_e4",
+        "side",
+        "size_e6",
+        "token",
+        "venue_ts_ms",
     )
 
     def __init__(
@@ -311,7 +311,7 @@ class TradePrinted(Event):
         "venue_ts_ms",
         "trade_id",
     )
-    __slots__ = ("market", "token", "side", "price_e4", "size_e6", "venue_ts_ms", "trade_id")
+    __slots__ = ("market", "price_e4", "side", "size_e6", "token", "trade_id", "venue_ts_ms")
 
     def __init__(
         self,
@@ -347,7 +347,7 @@ class BestQuoted(Event):
         "ask_e4",
         "venue_ts_ms",
     )
-    __slots__ = ("market", "token", "bid_e4", "ask_e4", "venue_ts_ms")
+    __slots__ = ("ask_e4", "bid_e4", "market", "token", "venue_ts_ms")
 
     def __init__(
         self, ts_ns: int, market: str, token: int, bid_e4: int, ask_e4: int, venue_ts_ms: int
@@ -366,7 +366,7 @@ class TickSizeChanged(Event):
 
     TAG: ClassVar[str] = "tick_size_changed"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "market", "old_e4", "new_e4", "venue_ts_ms")
-    __slots__ = ("market", "old_e4", "new_e4", "venue_ts_ms")
+    __slots__ = ("market", "new_e4", "old_e4", "venue_ts_ms")
 
     def __init__(self, ts_ns: int, market: str, old_e4: int, new_e4: int, venue_ts_ms: int) -> None:
         self.ts_ns = ts_ns
@@ -391,7 +391,7 @@ class ReferenceTicked(Event):
         "price_e8",
         "venue_ts_ns",
     )
-    __slots__ = ("symbol", "source", "kind", "price_e8", "venue_ts_ns")
+    __slots__ = ("kind", "price_e8", "source", "symbol", "venue_ts_ns")
 
     def __init__(
         self, ts_ns: int, symbol: str, source: str, kind: int, price_e8: int, venue_ts_ns: int
@@ -423,7 +423,7 @@ class FeedDown(Event):
 
     TAG: ClassVar[str] = "feed_down"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "source", "reason")
-    __slots__ = ("source", "reason")
+    __slots__ = ("reason", "source")
 
     def __init__(self, ts_ns: int, source: str, reason: str) -> None:
         self.ts_ns = ts_ns
@@ -439,7 +439,7 @@ class FeedGap(Event):
 
     TAG: ClassVar[str] = "feed_gap"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "source", "market", "reason")
-    __slots__ = ("source", "market", "reason")
+    __slots__ = ("market", "reason", "source")
 
     def __init__(self, ts_ns: int, source: str, market: str, reason: str) -> None:
         self.ts_ns = ts_ns
@@ -494,7 +494,7 @@ class OrderFilled(Event):
         "maker",
         "why",
     )
-    __slots__ = ("order_id", "fill_id", "price_e4", "size_e6", "fee_e6", "maker", "why")
+    __slots__ = ("fee_e6", "fill_id", "maker", "order_id", "price_e4", "size_e6", "why")
 
     def __init__(
         self,
@@ -620,7 +620,7 @@ class RebatePaid(Event):
 
     TAG: ClassVar[str] = "rebate_paid"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "market", "cash_e6")
-    __slots__ = ("market", "cash_e6")
+    __slots__ = ("cash_e6", "market")
 
     def __init__(self, ts_ns: int, market: str, cash_e6: int) -> None:
         self.ts_ns = ts_ns
@@ -689,7 +689,7 @@ class SettingsChanged(Event):
 
     TAG: ClassVar[str] = "settings_changed"
     FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "section", "patch", "generation")
-    __slots__ = ("section", "patch", "generation")
+    __slots__ = ("generation", "patch", "section")
 
     def __init__(self, ts_ns: int, section: str, patch: str, generation: int) -> None:
         self.ts_ns = ts_ns
@@ -773,7 +773,7 @@ def event_from_row(row: list[object]) -> Event:
         raise ValueError(f"{kind.TAG}: expected {len(kind.FIELDS)} fields, found {len(row) - 1}")
     if kind is BookReplaced:
         row = [*row[:4], _levels(row[4]), _levels(row[5]), *row[6:]]
-    return kind(*row[1:])  # type: ignore[arg-type]
+    return kind(*row[1:])
 
 
 def _levels(value: object) -> list[tuple[int, int]]:

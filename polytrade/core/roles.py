@@ -53,6 +53,19 @@ class Wish:
         self.engine = engine
 
 
+@final
+class Inventory:
+    """What is held of a market's two tokens; `sellable_*` is settled and may be sold now."""
+
+    __slots__ = ("no_e6", "sellable_no_e6", "sellable_yes_e6", "yes_e6")
+
+    def __init__(self, yes_e6: int, no_e6: int, sellable_yes_e6: int, sellable_no_e6: int) -> None:
+        self.yes_e6 = yes_e6
+        self.no_e6 = no_e6
+        self.sellable_yes_e6 = sellable_yes_e6
+        self.sellable_no_e6 = sellable_no_e6
+
+
 class FairValue(Protocol):
     """Estimates the probability that YES pays."""
 
@@ -62,7 +75,7 @@ class FairValue(Protocol):
     def estimate(
         self, market: MarketState, reference: SymbolReference | None, ts_ns: int
     ) -> Estimate:
-        """The fair value of `market` now; `reference` is None while nothing is known of its symbol."""
+        """The fair value of `market` now; `reference` is None while its symbol is unknown."""
 
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
@@ -76,6 +89,7 @@ class Maker(Protocol):
         market: MarketState,
         reference: SymbolReference | None,
         estimate: Estimate,
+        inventory: Inventory,
         ts_ns: int,
     ) -> tuple[list[Wish], str]:
         """The wanted resting orders and, when there are none, why (`no_quote_*`)."""

@@ -38,8 +38,15 @@ def share_e6_down(total_e6: int, part_e6: int, whole_e6: int) -> int:
     return total_e6 * part_e6 // whole_e6
 
 
+def step_down(value: int, step: int) -> int:
+    """`value` rounded down to a multiple of `step`, which must be positive."""
+    return value - value % step
+
+
 def fee_e6(size_e6: int, price_e4: int, rate_e6: int, exponent: int) -> int:
-    """Taker fee `C * rate * (p * (1 - p)) ** exponent`, to 5 decimals, half to even (protocols 8.1)."""
+    """Taker fee `C * rate * (p (1 - p)) ** exponent`, to 5 decimals,
+    half to even (protocols 8.1).
+    """
     if rate_e6 <= 0 or size_e6 <= 0:
         return 0
     numerator = size_e6 * rate_e6
@@ -66,15 +73,13 @@ def parse_scaled(text: str, digits: int) -> int:
     Raises ValueError for anything else: an exponent, a sign alone, NaN, infinity, a value finer
     than the scale.
     """
-    whole, dot, fraction = text.partition(".")
+    whole, _, fraction = text.partition(".")
     negative = whole.startswith("-")
     if negative:
         whole = whole[1:]
     if not (whole or fraction) or not (whole + fraction).isascii():
         raise ValueError(f"expected a decimal number, found {text!r}")
     if (whole and not whole.isdigit()) or (fraction and not fraction.isdigit()):
-        raise ValueError(f"expected a decimal number, found {text!r}")
-    if dot and not fraction and not whole:
         raise ValueError(f"expected a decimal number, found {text!r}")
     if len(fraction) > digits:
         if fraction[digits:].strip("0"):
@@ -85,9 +90,17 @@ def parse_scaled(text: str, digits: int) -> int:
 
 
 def truncate_scaled(text: str, digits: int) -> int:
-    """Like `parse_scaled`, but decimals finer than the scale are cut off (reference prices)."""
-    whole, dot, fraction = text.partition(".")
-    return parse_scaled(whole + dot + fraction[:digits] if dot else whole, digits)
+    """Like `parse_scaled`, but decimals finer than the scale are cut off (reference prices).
+
+    What is cut off must be digits all the same: an exponent behind them is refused, not lost.
+    """
+    whole, _, fraction = text.partition(".")
+    finer = fraction[digits:]
+    if not finer:
+        return parse_scaled(text, digits)
+    if not (finer.isascii() and finer.isdigit()):
+        raise ValueError(f"expected a decimal number, found {text!r}")
+    return parse_scaled(f"{whole}.{fraction[:digits]}0", digits)
 
 
 def decimal_text(value: int, digits: int) -> str:

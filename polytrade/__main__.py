@@ -1,0 +1,7 @@
+"""`python -m polytrade` is the `polytrade` program."""
+
+import sys
+
+from polytrade.cli import main
+
+sys.exit(main())

@@ -1,0 +1,128 @@
+"""Fair value by mean reversion of the basis between the market's mid and the reference's drift.
+
+The parity model of `spec: models` (fair value 1): on each evaluated tick the mid is compared with
+an anchor made from the reference's recent return, and the deviation is expected to revert.
+"""
+
+from math import log, sqrt
+from typing import Final, final
+
+from polytrade.core.market import MarketState
+from polytrade.core.reference import SymbolReference
+from polytrade.core.roles import Estimate, no_estimate
+
+LOW: Final = 0.001
+HIGH: Final = 0.999
+RETURN_TO_PRICE: Final = 0.01
+"""Price per unit of return-to-volatility ratio in the anchor."""
+
+
+@final
+class SymbolDrift:
+    """Return and volatility averages of one symbol, per tick as the model defines them."""
+
+    __slots__ = ("last_price", "ret_ewma", "vol_ewma")
+
+    def __init__(self) -> None:
+        self.last_price = 0.0
+        self.ret_ewma = 0.0
+        self.vol_ewma = 0.0
+
+
+@final
+class BasisState:
+    """Mean and variance of one market's basis."""
+
+    __slots__ = ("estimate", "mean", "seen", "ticks", "var")
+
+    def __init__(self) -> None:
+        self.mean = 0.0
+        self.var = 0.0
+        self.ticks = 0
+        self.seen = -1
+        self.estimate: Estimate | None = None
+
+
+@final
+class BasisMeanReversion:
+    """The `basis_mr` model; settings are the `basis_*` of `[strategy]`."""
+
+    def __init__(
+        self,
+        a_mean: float,
+        a_var: float,
+        a_ret: float,
+        a_vol: float,
+        k_revert: float,
+        z_cap: float,
+        min_confidence: float,
+        warmup_ticks: int,
+    ) -> None:
+        self.a_mean = a_mean
+        self.a_var = a_var
+        self.a_ret = a_ret
+        self.a_vol = a_vol
+        self.k_revert = k_revert
+        self.z_cap = z_cap
+        self.min_confidence = min_confidence
+        self.warmup_ticks = warmup_ticks
+        self._symbols: dict[str, SymbolDrift] = {}
+        self._markets: dict[str, BasisState] = {}
+
+    def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
+        """Take a fast tick into the symbol's return and volatility averages."""
+        drift = self._symbols.get(reference.symbol)
+        if drift is None:
+            drift = SymbolDrift()
+            self._symbols[reference.symbol] = drift
+        if drift.last_price > 0.0 and reference.price > 0.0:
+            ret = log(reference.price / drift.last_price)
+            drift.ret_ewma += self.a_ret * (ret - drift.ret_ewma)
+            drift.vol_ewma += self.a_vol * (ret * ret - drift.vol_ewma)
+        drift.last_price = reference.price
+
+    def forget(self, market: str) -> None:
+        """The market is over: drop its basis."""
+        self._markets.pop(market, None)
+
+    def estimate(
+        self, market: MarketState, reference: SymbolReference | None, ts_ns: int
+    ) -> Estimate:
+        """The mid moved back towards its mean basis; the mid itself during the warm-up."""
+        if reference is None or reference.price <= 0.0:
+            return no_estimate("no_quote_reference_missing")
+        if market.mid < 0.0:
+            return no_estimate("no_quote_one_sided")
+        drift = self._symbols.get(reference.symbol)
+        if drift is None:
+            return no_estimate("no_quote_reference_missing")
+        state = self._markets.get(market.spec.market)
+        if state is None:
+            state = BasisState()
+            self._markets[market.spec.market] = state
+        if state.seen == reference.ticks and state.estimate is not None:
+            return state.estimate
+        state.seen = reference.ticks
+        state.estimate = self._evaluate(market, drift, state)
+        return state.estimate
+
+    def _evaluate(self, market: MarketState, drift: SymbolDrift, state: BasisState) -> Estimate:
+        mid = min(max(market.mid, LOW), HIGH)
+        vol = max(sqrt(abs(drift.vol_ewma)), 1e-9)
+        anchor = min(max(mid + drift.ret_ewma / vol * RETURN_TO_PRICE, LOW), HIGH)
+        basis = mid - anchor
+        state.mean += self.a_mean * (basis - state.mean)
+        deviation = basis - state.mean
+        state.var += self.a_var * (deviation * deviation - state.var)
+        sd = sqrt(max(state.var, 1e-10))
+        z = min(max(deviation / sd, -self.z_cap), self.z_cap)
+        state.ticks += 1
+        spread = market.spread_e4 / 10_000
+        confidence = min(max(1.0 - 10.0 * spread, 0.0), 1.0)
+        if abs(z) > 0.8 * self.z_cap and spread > 0.02:
+            confidence *= 0.5
+        confidence = max(confidence, self.min_confidence)
+        fair = mid
+        if state.ticks > self.warmup_ticks:
+            fair = min(max(mid - self.k_revert * z * sd, LOW), HIGH)
+        return Estimate(True, fair, confidence, sd, 0.0, "")

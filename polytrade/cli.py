@@ -1,0 +1,294 @@
+"""The commands: arguments in, exit code out (0 done, 1 failed, 2 wrong usage or configuration).
+
+Only `click` is imported here; each command imports what it runs, so that `--help` answers at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from polytrade import __version__
+
+F = TypeVar("F")
+
+OK, FAILED, USAGE = 0, 1, 2
+
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _config_options(function: F) -> F:
+    directory = click.option(
+        "--config",
+        "directory",
+        type=click.Path(path_type=Path),
+        default=Path("configs"),
+        show_default=True,
+        metavar="DIR",
+        help="Directory of TOML files.",
+    )
+    overrides = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one setting, e.g. risk.max_open_orders=5; may be repeated.",
+    )
+    return directory(overrides(function))  # type: ignore[type-var]
+
+
+_run_for = click.option(
+    "--run-for",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop cleanly after so long; without it until Ctrl-C or SIGTERM.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+
+
+@click.command("polytrade-daemon", context_settings=CONTEXT)
+@_config_options
+@_run_for
+@click.option("--check", is_flag=True, help="Check the configuration and stop.")
+@click.option("--print-config", is_flag=True, help="Print the effective configuration and stop.")
+@_json
+def daemon(
+    *,
+    directory: Path,
+    overrides: tuple[str, ...],
+    run_for: float | None,
+    check: bool,
+    print_config: bool,
+    as_json: bool,
+) -> int:
+    """Trade on paper: real feeds, simulated execution, HTTP control.
+
+    Relative paths in the configuration are taken from the project that holds DIR (the nearest
+    folder with a pyproject.toml), else from the current folder.
+
+    \b
+    Example:
+      polytrade-daemon --config configs --set universe.coins='["btc"]' --run-for 600
+    """
+    from polytrade import strict
+    from polytrade.errors import ConfigError
+
+    try:
+        config = strict.load(directory, overrides)
+    except ConfigError as error:
+        if as_json and (check or print_config):
+            _echo_json({"ok": False, "problems": [str(problem) for problem in error.problems]})
+            return USAGE
+        raise
+    if print_config:
+        if as_json:
+            _echo_json(strict.to_dict(config))
+        else:
+            click.echo(strict.to_toml(config), nl=False)
+        return OK
+    if check:
+        digest = strict.config_digest(config)
+        if as_json:
+            _echo_json({"ok": True, "config_digest": digest})
+        else:
+            click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
+        return OK
+    from polytrade.runtime.daemon import main as run_daemon
+
+    return run_daemon(config, run_for, root=strict.project_root(directory))
+
+
+@click.command(context_settings=CONTEXT)
+@_config_options
+@_run_for
+def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -> int:
+    """Record the raw frames of every feed; nothing is quoted.
+
+    \b
+    Example:
+      polytrade record --config configs --run-for 3600
+    """
+    from polytrade import strict
+    from polytrade.runtime.daemon import main as run_daemon
+
+    config = strict.load(directory, (*overrides, "storage.record_raw=true"))
+    return run_daemon(config, run_for, root=strict.project_root(directory), record_only=True)
+
+
+@click.command(context_settings=CONTEXT)
+@click.option(
+    "--playback",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A capture to play back; may be repeated, or followed by more files.",
+)
+@click.argument("more", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--speed", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True)
+@click.option("--loop/--no-loop", default=False, show_default=True, help="Begin again at the end.")
+@click.option(
+    "--shift/--no-shift",
+    default=False,
+    show_default=True,
+    help="Move the capture's times to now, or serve every frame verbatim.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port-base",
+    type=click.IntRange(0, 65_000),
+    default=0,
+    show_default=True,
+    help="First port; 0 takes free ones.",
+)
+@click.option(
+    "--start",
+    type=click.Choice(["subscribe", "now"]),
+    default="subscribe",
+    show_default=True,
+    help="Play once everything is subscribed, or at once.",
+)
+@click.option("--exit-with-parent", is_flag=True, help="Stop when standard input ends.")
+def sandbox(
+    *,
+    files: tuple[Path, ...],
+    more: tuple[Path, ...],
+    speed: float,
+    loop: bool,
+    shift: bool,
+    host: str,
+    port_base: int,
+    start: str,
+    exit_with_parent: bool,
+) -> int:
+    """Serve the local venue: Polymarket and the exchanges, played back from captures.
+
+    Prints one JSON line with every address when it is ready.
+
+    \b
+    Example:
+      polytrade sandbox --playback datasets/sample-updown-5m.jsonl.zst --speed 10
+    """
+    captures = (*files, *more)
+    if not captures:
+        raise click.UsageError("Expected at least one capture: --playback FILE.")
+    from polytrade import sandbox as venue
+
+    return venue.main(
+        venue.PlaybackOptions(
+            files=captures,
+            speed=speed,
+            loop=loop,
+            shift=shift,
+            host=host,
+            port_base=port_base,
+            start=start,
+            exit_with_parent=exit_with_parent,
+        )
+    )
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--config",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Configuration for a raw capture; a journal carries its own.",
+)
+@click.option("--until", type=click.IntRange(min=0), metavar="SEQ", help="Stop after this event.")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Compare with the journal's effects and name the first divergence.",
+)
+@_json
+def replay(
+    path: Path, directory: Path | None, until: int | None, verify: bool, as_json: bool
+) -> int:
+    """Step the engine through a journal or a raw capture again.
+
+    PATH is the folder of a run, a segment of a journal, or a capture. Fails when a journal's
+    effects do not come out again.
+
+    \b
+    Example:
+      polytrade replay datasets/runs/20250601T120000Z --json
+    """
+    from polytrade.replay import run_replay_command
+
+    return run_replay_command(path, as_json=as_json, until=until, verify=verify, configs=directory)
+
+
+@click.command(context_settings=CONTEXT)
+@_config_options
+@_json
+def doctor(directory: Path, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Check configuration, disk, limits, secrets, clock and every host the daemon would use.
+
+    \b
+    Example:
+      polytrade doctor --config configs
+    """
+    from polytrade import doctor as checks
+
+    return checks.main(directory, overrides, as_json=as_json)
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="polytrade")
+def polytrade() -> None:
+    """Trade Polymarket, from paper to live, on real feeds.
+
+    \b
+    Example:
+      polytrade doctor --config configs
+      polytrade daemon --config configs/sandbox --run-for 60
+    """
+
+
+polytrade.add_command(daemon, "daemon")
+for _command in (sandbox, record, replay, doctor):
+    polytrade.add_command(_command)
+
+
+def _echo_json(answer: object) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+
+
+def _invoke(command: click.Command, name: str, arguments: Sequence[str] | None) -> int:
+    """Run a command; what went wrong becomes a line on stderr and an exit code."""
+    from polytrade.errors import ConfigError
+
+    try:
+        result = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name=name,
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"configuration: {problem}", err=True)
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return FAILED
+    return result if isinstance(result, int) else OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The `polytrade` program; the exit code."""
+    return _invoke(polytrade, "polytrade", arguments)
+
+
+def daemon_main(arguments: Sequence[str] | None = None) -> int:
+    """The `polytrade-daemon` program; the exit code."""
+    return _invoke(daemon, "polytrade-daemon", arguments)

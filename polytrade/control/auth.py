@@ -1,0 +1,103 @@
+"""Who may command: the bearer token, the addresses that need one, and the browser's tricks.
+
+Without a token only this machine may reach the control plane; what remains then is a web page in
+the operator's own browser, so a request must name a loopback host (no DNS rebinding) and a command
+must not come from another origin.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from polytrade.config import Control
+from polytrade.errors import ConfigError, Problem
+from polytrade.runtime.logs import register_secret
+
+TOKEN_BYTES_MAX: Final = 4096
+"""The largest token file: far beyond any token, far below any mistake such as a device."""
+
+
+def load_token(config: Control, environ: Mapping[str, str] = os.environ) -> str | None:
+    """The bearer token from the environment, else from the token file, else None.
+
+    It is registered as a secret of the logs. ConfigError when the file is missing, empty, not text
+    or open to others than its owner.
+    """
+    token = environ.get(config.token_env, "").strip() if config.token_env else ""
+    if not token and config.token_file:
+        token = _read_token(Path(config.token_file))
+    if not token:
+        return None
+    register_secret(token)
+    return token
+
+
+def check_bind(config: Control, token: str | None) -> None:
+    """ConfigError when others than this machine could reach the port without a token."""
+    if token is None and not is_loopback(config.host):
+        raise ConfigError(
+            Problem(
+                f"expected a bearer token ({config.token_env} in the environment, or "
+                f"control.token_file), found none: {config.host!r} is not loopback",
+                "control.host",
+                "a loopback address, or any address with a token",
+            )
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as configured or as a client names it, can only be this machine."""
+    bare = host.strip("[]").lower()
+    if bare == "localhost" or bare.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return False
+
+
+def token_fits(token: str, authorization: str) -> bool:
+    """Whether an `Authorization` header carries the token; takes as long whatever it carries."""
+    scheme, _, given = authorization.partition(" ")
+    same = hmac.compare_digest(_digest(given.strip()), _digest(token))
+    return same and scheme.lower() == "bearer"
+
+
+def host_fits(config: Control, host: str) -> bool:
+    """Whether a `Host` header names this machine; what a rebound DNS name does not."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return is_loopback(name) or name == config.host.lower()
+
+
+def origin_fits(origin: str | None, host: str) -> bool:
+    """Whether a command comes from no browser page, or from a page of this very server."""
+    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def _read_token(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
+            raw = stream.read(TOKEN_BYTES_MAX + 1)
+        text = raw.decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _token_file(f"expected a readable text file, found {type(error).__name__}") from None
+    if mode & 0o077:
+        raise _token_file(f"expected mode 0600, found {mode:04o}: others can read the token")
+    if not text or len(raw) > TOKEN_BYTES_MAX or any(char.isspace() for char in text):
+        raise _token_file(f"expected one token of at most {TOKEN_BYTES_MAX} bytes, found another")
+    return text
+
+
+def _token_file(message: str) -> ConfigError:
+    return ConfigError(Problem(message, "control.token_file", "a file of mode 0600"))

@@ -1,0 +1,71 @@
+"""Bodies of commands: strict, whole or not at all.
+
+A body that is not one JSON object, has an unknown field, a wrong type or a value out of range is a
+`FaultError` with status 400, raised before anything is commanded. The rules are those of the
+configuration files (`strict.py`), because the classes are of the same kind.
+"""
+
+from typing import TypeVar
+
+import attrs
+import orjson
+
+from polytrade.config import setting
+from polytrade.control.errors import Fault, FaultError
+from polytrade.errors import ConfigError
+from polytrade.strict import structure_section
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class EmptyBody:
+    """The body of a command without fields: nothing, or `{}`."""
+
+
+@attrs.frozen(kw_only=True)
+class ResumeBody:
+    """The body of `POST /control/resume`."""
+
+    clear_halt: bool = setting(False, "leave a halt as well")
+
+
+def parse_body(kind: type[T], raw: bytes) -> T:
+    """The body as `kind`; no body at all is the empty object. FaultError otherwise."""
+    if not raw.strip():
+        return structure_section(kind, {}, "")
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise FaultError(
+            Fault(
+                status=400,
+                code="invalid_json",
+                message=f"expected a JSON object, found text that is no JSON: {error}",
+                allowed="a JSON object; NaN and infinity are no JSON",
+            )
+        ) from None
+    if not isinstance(value, dict):
+        raise FaultError(
+            Fault(
+                status=400,
+                code="invalid_body",
+                message=f"expected a JSON object, found {type(value).__name__}",
+                allowed="a JSON object",
+            )
+        )
+    try:
+        return structure_section(kind, value, "")
+    except ConfigError as error:
+        problem = error.problems[0]
+        unknown = problem.message.startswith("unknown")
+        known = ", ".join(field.name for field in attrs.fields(kind)) or "no fields"  # type: ignore[arg-type]
+        raise FaultError(
+            Fault(
+                status=400,
+                code="unknown_field" if unknown else "invalid_value",
+                message=str(error).replace("\n", "; "),
+                field=problem.path,
+                allowed=known if unknown else problem.allowed,
+            )
+        ) from None

@@ -1,0 +1,299 @@
+"""Reference price, volatility, settlement series and strike of one symbol.
+
+Fast ticks (exchange sockets) drive decisions; anchor ticks (the Chainlink stream that settles the
+market) give the strike, the settlement average and each exchange's basis to it. No source for a
+symbol means no price for it: another symbol's price is never used instead (`spec: models`).
+"""
+
+from bisect import bisect_right
+from math import exp, log, sqrt
+from typing import Final, final
+
+from polytrade.core.events import ReferenceTicked
+from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
+from polytrade.core.units import MS_NS, SECOND_NS
+
+OLDER_DROP_NS: Final = 50 * MS_NS
+"""A tick older than the held one by more than this is dropped (`spec: models`)."""
+SAME_TIME_NS: Final = MS_NS
+SERIES_MAX: Final = 1_200
+"""Anchor and average points kept: 20 minutes at one a second, the longest window followed twice."""
+HISTORY_MAX: Final = 64
+"""Points of recent fast price kept for the basis: 6.4 s at one per 100 ms, anchors are 1-3 s late."""
+HISTORY_STEP_NS: Final = 100 * MS_NS
+BASIS_WEIGHT: Final = 0.05
+"""Weight of one anchor tick in a source's basis: a time constant of about 20 s."""
+SAMPLE_NS: Final = SECOND_NS
+"""Returns are taken over fixed times, so that the tick rate does not change the volatility."""
+SOURCE_SILENT_NS: Final = 3 * SECOND_NS
+"""A fast source silent for this long no longer takes part in the disagreement."""
+
+
+@final
+class SourceQuote:
+    """The last price of one fast source and its basis (log) to the settling source."""
+
+    __slots__ = ("basis", "basis_seen", "history_ns", "history_price", "price", "ts_ns", "venue_ns")
+
+    def __init__(self) -> None:
+        self.price = 0.0
+        self.ts_ns = 0
+        self.venue_ns = 0
+        self.basis = 0.0
+        self.basis_seen = 0
+        self.history_ns: list[int] = []
+        self.history_price: list[float] = []
+
+    def at(self, ts_ns: int) -> float:
+        """The price as it stood at `ts_ns`, 0.0 when that is before the history."""
+        index = bisect_right(self.history_ns, ts_ns)
+        return self.history_price[index - 1] if index else 0.0
+
+
+@final
+class Series:
+    """A settlement series by the source's own time: (venue_ms, price), bounded, in time order."""
+
+    __slots__ = ("prices", "times_ms")
+
+    def __init__(self) -> None:
+        self.times_ms: list[int] = []
+        self.prices: list[float] = []
+
+    def add(self, venue_ms: int, price: float) -> None:
+        """Insert a point; a second point of one time is a correction and replaces the first."""
+        times = self.times_ms
+        if not times or venue_ms > times[-1]:
+            times.append(venue_ms)
+            self.prices.append(price)
+            if len(times) > SERIES_MAX:
+                del times[: SERIES_MAX // 4]
+                del self.prices[: SERIES_MAX // 4]
+            return
+        index = bisect_right(times, venue_ms)
+        if index and times[index - 1] == venue_ms:
+            self.prices[index - 1] = price
+        else:
+            times.insert(index, venue_ms)
+            self.prices.insert(index, price)
+
+    def at(self, venue_ms: int, tolerance_ms: int) -> float:
+        """The last value stamped at or before `venue_ms`, 0.0 when none is within the tolerance."""
+        index = bisect_right(self.times_ms, venue_ms)
+        if not index or venue_ms - self.times_ms[index - 1] > tolerance_ms:
+            return 0.0
+        return self.prices[index - 1]
+
+    def average(self, from_ms: int, to_ms: int) -> tuple[float, int]:
+        """The time average over [from, to) of the series as steps, and how many ms it covers.
+
+        Only what the series has been heard to say counts: the last value holds for at most two
+        seconds, so that a gap is seen as less coverage and not as a constant price.
+        """
+        times, prices = self.times_ms, self.prices
+        index = max(bisect_right(times, from_ms) - 1, 0)
+        total = 0.0
+        covered = 0
+        while index < len(times) and times[index] < to_ms:
+            begin = max(times[index], from_ms)
+            end = times[index + 1] if index + 1 < len(times) else times[index] + 1_000
+            end = min(end, times[index] + 2_000, to_ms)
+            if end > begin:
+                total += prices[index] * (end - begin)
+                covered += end - begin
+            index += 1
+        return (total / covered if covered else 0.0), covered
+
+
+@final
+class SymbolReference:
+    """All that is known of one symbol's price."""
+
+    __slots__ = (
+        "_sample_ns",
+        "_sample_price",
+        "anchor",
+        "anchor_ns",
+        "anchors",
+        "dropped",
+        "inverted",
+        "jump_ns",
+        "jump_price",
+        "price",
+        "relay_price",
+        "samples",
+        "source",
+        "sources",
+        "symbol",
+        "ticks",
+        "ts_ns",
+        "twap30",
+        "twap60",
+        "var_fast",
+        "var_slow",
+        "venue_ns",
+        "vol_fast_s",
+        "vol_slow_s",
+    )
+
+    def __init__(self, symbol: str, vol_fast_s: float, vol_slow_s: float) -> None:
+        self.symbol = symbol
+        self.vol_fast_s = vol_fast_s
+        self.vol_slow_s = vol_slow_s
+        self.price = 0.0
+        self.source = ""
+        self.ts_ns = 0
+        self.venue_ns = 0
+        self.relay_price = 0.0
+        self.anchor = 0.0
+        self.anchor_ns = 0
+        self.sources: dict[str, SourceQuote] = {}
+        self.anchors = Series()
+        self.twap30 = Series()
+        self.twap60 = Series()
+        self.var_fast = 0.0
+        self.var_slow = 0.0
+        self.samples = 0
+        self._sample_ns = 0
+        self._sample_price = 0.0
+        self.jump_ns = 0
+        self.jump_price = 0.0
+        self.ticks = 0
+        self.dropped = 0
+        self.inverted = 0
+
+    def apply(self, event: ReferenceTicked) -> bool:
+        """Take a tick; True when the fast price moved on to it.
+
+        The newest event time wins; one older by more than 50 ms is dropped; of equal times
+        (within 1 ms) the first to arrive stays.
+        """
+        self.ticks += 1
+        price = event.price_e8 / 1e8
+        if event.kind == FAST or event.kind == RELAY:
+            return self._apply_fast(event, price)
+        venue_ms = event.venue_ts_ns // MS_NS
+        if event.kind == ANCHOR:
+            self.anchors.add(venue_ms, price)
+            if not self.anchors.times_ms or venue_ms >= self.anchors.times_ms[-1]:
+                self.anchor = price
+                self.anchor_ns = event.ts_ns
+            self._learn_basis(event.venue_ts_ns, price)
+        elif event.kind == TWAP30:
+            self.twap30.add(venue_ms, price)
+        elif event.kind == TWAP60:
+            self.twap60.add(venue_ms, price)
+        return False
+
+    def _apply_fast(self, event: ReferenceTicked, price: float) -> bool:
+        quote = self.sources.get(event.source)
+        if quote is None:
+            quote = SourceQuote()
+            self.sources[event.source] = quote
+        venue_ns = event.venue_ts_ns or event.ts_ns
+        if quote.venue_ns and venue_ns < quote.venue_ns - OLDER_DROP_NS:
+            self.inverted += 1
+            self.dropped += 1
+            return False
+        quote.price = price
+        quote.ts_ns = event.ts_ns
+        quote.venue_ns = max(quote.venue_ns, venue_ns)
+        history = quote.history_ns
+        if not history or venue_ns - history[-1] >= HISTORY_STEP_NS:
+            history.append(venue_ns)
+            quote.history_price.append(price)
+            if len(history) > HISTORY_MAX:
+                del history[0]
+                del quote.history_price[0]
+        if event.kind == RELAY:
+            self.relay_price = price
+            if (
+                self.ts_ns
+                and event.ts_ns - self.ts_ns < SOURCE_SILENT_NS
+                and self.source != event.source
+            ):
+                return False  # a relayed price is later than the exchange's own: only a fall-back
+        if self.ts_ns:
+            if venue_ns < self.venue_ns - OLDER_DROP_NS:
+                self.dropped += 1
+                return False
+            if self.source != event.source and abs(venue_ns - self.venue_ns) <= SAME_TIME_NS:
+                return False
+        self.price = price * exp(quote.basis)
+        self.source = event.source
+        self.ts_ns = event.ts_ns
+        self.venue_ns = venue_ns
+        self._sample(event.ts_ns)
+        return True
+
+    def _learn_basis(self, venue_ns: int, anchor: float) -> None:
+        for quote in self.sources.values():
+            seen = quote.at(venue_ns)
+            if seen <= 0.0 or anchor <= 0.0:
+                continue
+            gap = log(anchor / seen)
+            quote.basis_seen += 1
+            weight = max(BASIS_WEIGHT, 1.0 / quote.basis_seen)
+            quote.basis += weight * (gap - quote.basis)
+
+    def _sample(self, ts_ns: int) -> None:
+        if not self._sample_ns:
+            self._sample_ns = ts_ns
+            self._sample_price = self.price
+            self.jump_ns = ts_ns
+            self.jump_price = self.price
+            return
+        if ts_ns - self.jump_ns >= 250 * MS_NS:
+            self.jump_ns = ts_ns
+            self.jump_price = self.price
+        elapsed = ts_ns - self._sample_ns
+        if elapsed < SAMPLE_NS:
+            return
+        seconds = elapsed / SECOND_NS
+        squared = log(self.price / self._sample_price) ** 2 / seconds
+        self.samples += 1
+        warm = 1.0 / self.samples
+        self.var_fast += max(1.0 - 0.5 ** (seconds / self.vol_fast_s), warm) * (
+            squared - self.var_fast
+        )
+        self.var_slow += max(1.0 - 0.5 ** (seconds / self.vol_slow_s), warm) * (
+            squared - self.var_slow
+        )
+        self._sample_ns = ts_ns
+        self._sample_price = self.price
+
+    def vol(self, blend: float, floor: float, cap: float) -> float:
+        """Volatility per sqrt second (log returns): a blend of fast and slow, floored and capped."""
+        variance = blend * self.var_fast + (1.0 - blend) * self.var_slow
+        return min(max(sqrt(max(variance, 0.0)), floor), cap)
+
+    def jump_bps(self) -> float:
+        """The move of the fast price since the start of the running 250 ms, in basis points."""
+        if self.jump_price <= 0.0 or self.price <= 0.0:
+            return 0.0
+        return log(self.price / self.jump_price) * 1e4
+
+    def age_ns(self, ts_ns: int) -> int:
+        """Time since the last accepted fast tick; a very large number when there was none."""
+        return ts_ns - self.ts_ns if self.ts_ns else 1 << 62
+
+    def anchor_age_ns(self, ts_ns: int) -> int:
+        """Time since the last anchor tick arrived; a very large number when there was none."""
+        return ts_ns - self.anchor_ns if self.anchor_ns else 1 << 62
+
+    def disagreement(self, ts_ns: int) -> float:
+        """The widest relative gap between live sources, each corrected by its basis."""
+        low = high = 0.0
+        for quote in self.sources.values():
+            if ts_ns - quote.ts_ns > SOURCE_SILENT_NS or not quote.basis_seen:
+                continue
+            price = quote.price * exp(quote.basis)
+            low = price if low == 0.0 else min(low, price)
+            high = max(high, price)
+        return (high - low) / low if low > 0.0 else 0.0
+
+    def settlement(self, settle: str, lookback_s: int) -> Series:
+        """The series whose value at the window's ends decides the market."""
+        if settle == "twap":
+            return self.twap30 if lookback_s == 30 else self.twap60
+        return self.anchors

@@ -1,0 +1,156 @@
+"""How far a book is to be believed: COLD, SYNCED, SUSPECT or STALE, each with its reason.
+
+A first hash that does not fit makes a synced book *unverified* (messages arrive out of order at
+live speed); a fitting hash clears it; none within the reorder window makes the book SUSPECT. A
+suspect or stale book is not quoted on until a fresh snapshot, or a fitting hash, restores it.
+"""
+
+from typing import Final, final
+
+from polytrade.core.book import MATCHED, MISMATCHED, UNCHECKABLE
+
+COLD: Final = "cold"
+SYNCED: Final = "synced"
+SUSPECT: Final = "suspect"
+STALE: Final = "stale"
+
+ENFORCE: Final = "enforce"
+WARN: Final = "warn"
+OFF: Final = "off"
+
+SILENT: Final = "silent"
+"""The reason of a stale book whose feed was not lost: the next message that fits restores it."""
+
+
+@final
+class BookTrust:
+    """The trust state of one book and the counts of its checks.
+
+    `matched`, `mismatched`, `not_checkable` count messages; `turned_*` count changes of state.
+    """
+
+    __slots__ = (
+        "checking",
+        "last_ns",
+        "matched",
+        "mismatched",
+        "mode",
+        "not_checkable",
+        "reason",
+        "reorder_ns",
+        "resyncs",
+        "state",
+        "turned_suspect",
+        "turned_unverified",
+        "turned_verified",
+        "unverified_ns",
+    )
+
+    def __init__(self, mode: str, reorder_ns: int) -> None:
+        self.mode = mode
+        self.reorder_ns = reorder_ns
+        self.state = COLD
+        self.reason = "no snapshot yet"
+        self.checking = mode != OFF
+        self.last_ns = 0
+        self.unverified_ns = 0
+        self.matched = 0
+        self.mismatched = 0
+        self.not_checkable = 0
+        self.turned_unverified = 0
+        self.turned_verified = 0
+        self.turned_suspect = 0
+        self.resyncs = 0
+
+    @property
+    def valid(self) -> bool:
+        """Whether decisions may rest on the book."""
+        return self.state == SYNCED
+
+    @property
+    def verified(self) -> bool:
+        """Whether the newest hash that could be checked fitted."""
+        return self.state == SYNCED and not self.unverified_ns
+
+    def on_snapshot(self, verdict: int, crossed: bool, ts_ns: int) -> None:
+        """A full book arrived with this verdict on its own hash."""
+        first = self.state == COLD and not self.matched
+        self._count(verdict)
+        self.last_ns = ts_ns
+        if verdict == MISMATCHED and first and self.checking:
+            # The venue hashes something we do not know for this market: never guess, never check.
+            self.checking = False
+        if crossed:
+            self._fail("crossed snapshot")
+        elif verdict == MISMATCHED and self.checking and self.mode == ENFORCE:
+            self._fail("snapshot hash does not fit")
+        else:
+            self.state = SYNCED
+            self.reason = ""
+            self.unverified_ns = 0
+            self.resyncs = 0
+
+    def on_change(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
+        """One level changed, with this verdict on the newest hash.
+
+        `doubtful` is what can be seen without a hash: a crossed book, or best prices that are not
+        those the newest message states.
+        """
+        self.last_ns = ts_ns
+        self._count(verdict)
+        if self.state == COLD:
+            return
+        if verdict == MATCHED and not doubtful:
+            if self.unverified_ns or self.state != SYNCED:
+                self.turned_verified += 1
+            self.unverified_ns = 0
+            self.resyncs = 0
+            self.state = SYNCED
+            self.reason = ""
+        elif (verdict == MISMATCHED or doubtful) and not self.unverified_ns:
+            self.unverified_ns = ts_ns
+            self.turned_unverified += 1
+        elif verdict == UNCHECKABLE and not doubtful:
+            if not self.checking:
+                self.unverified_ns = 0
+            if self.state == STALE and self.reason == SILENT:
+                self.state = SYNCED
+                self.reason = ""
+
+    def on_loss(self, state: str, reason: str) -> None:
+        """Something of the feed was lost (SUSPECT) or stopped (STALE)."""
+        if self.state == COLD or (self.state == state and self.reason == reason):
+            return
+        if state == SUSPECT:
+            self._fail(reason)
+        else:
+            self.state = state
+            self.reason = reason
+
+    def on_time(self, ts_ns: int, stale_ns: int) -> None:
+        """Time passed: an unverified book runs out of its window, a silent one turns stale."""
+        if self.state != SYNCED:
+            return
+        if self.unverified_ns and ts_ns - self.unverified_ns > self.reorder_ns:
+            if self.mode == ENFORCE:
+                self._fail("no hash fitted within the reorder window")
+            else:
+                self.unverified_ns = 0
+        elif stale_ns and ts_ns - self.last_ns > stale_ns:
+            self.state = STALE
+            self.reason = SILENT
+
+    def _fail(self, reason: str) -> None:
+        if self.state != SUSPECT:
+            self.turned_suspect += 1
+        self.state = SUSPECT
+        self.reason = reason
+        self.unverified_ns = 0
+
+    def _count(self, verdict: int) -> None:
+        if verdict == MATCHED:
+            self.matched += 1
+        elif verdict == MISMATCHED:
+            self.mismatched += 1
+        else:
+            self.not_checkable += 1

@@ -1,0 +1,56 @@
+"""Errors by whose fault: the operator's (`ConfigError`), a plugin author's (`PluginError`).
+
+What a venue got wrong is `wire_roles.WireError`; what we got wrong is an assertion and crashes.
+"""
+
+import attrs
+
+
+@attrs.frozen
+class Problem:
+    """One thing wrong with what an operator wrote: what was expected, where.
+
+    `path` is the setting (`risk.max_open_orders`), `allowed` what it takes (`int from 1 to 10000`),
+    `origin` the file or `--set`; each may be empty.
+    """
+
+    message: str
+    path: str = ""
+    allowed: str = ""
+    origin: str = ""
+
+    def __str__(self) -> str:
+        text = self.message
+        if self.path:
+            text += f" @ {self.path}"
+        if self.origin:
+            text += f" ({self.origin})"
+        return text
+
+
+class ConfigError(Exception):
+    """The operator's fault: every problem found, not only the first."""
+
+    def __init__(self, *problems: Problem | str) -> None:
+        if not problems:
+            raise ValueError("a ConfigError names at least one problem")
+        self.problems = tuple(
+            problem if isinstance(problem, Problem) else Problem(problem) for problem in problems
+        )
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class PluginError(Exception):
+    """A plugin's fault: which distribution, which version, what it did."""
+
+    def __init__(self, name: str, version: str, reason: str) -> None:
+        super().__init__(name, version, reason)
+        self.name = name
+        self.version = version
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"plugin {self.name} {self.version}: {self.reason}"

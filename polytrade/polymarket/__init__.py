@@ -1,0 +1,1 @@
+"""Polymarket: its messages, its markets, its sockets."""

@@ -1,0 +1,1 @@
+"""The trio shell around the pure core: one file for each kind of task."""

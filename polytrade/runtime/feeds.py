@@ -1,0 +1,203 @@
+"""The generic feed: connect, say hello, decode into the inbox, and tell the engine up and down.
+
+Reference exchanges, RTDS and PolyBolt all run here; what differs is their codec. A run is one
+connection after another as long as endings are planned; an unplanned one raises FeedLost and the
+supervisor starts the feed again after its delay.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+
+from polytrade.config import Feeds, Source
+from polytrade.core.events import FeedDown, FeedUp
+from polytrade.polymarket.relays import (
+    API_KEY_ENV,
+    PASSPHRASE_ENV,
+    POLYBOLT_SOURCE,
+    RTDS_SOURCE,
+    SECRET_ENV,
+    PolyBoltCodec,
+    RtdsCodec,
+    polybolt_credentials,
+)
+from polytrade.reference import CODECS
+from polytrade.reference.codec import FeedCodec
+from polytrade.runtime.hosts import HostTable
+from polytrade.runtime.inbox import Inbox
+from polytrade.runtime.links import FeedStatus, Link, LinkSettings
+from polytrade.runtime.socket import ConnectFailed, Connector, Socket, SocketClosed
+from polytrade.runtime.supervise import RetryLater, retry_after_s
+from polytrade.wire_roles import decode_or_gap
+
+HELLO_S: Final = 10.0
+"""Longest the hello frames may take: PolyBolt's 61 at their spacing take 7.4 s."""
+HELLO_SPACING_S: Final = 0.12
+"""Between hello frames: below PolyBolt's 20 and Coinbase's 8 a second (protocols 7.2, 9.4)."""
+STOPPED: Final = "stopped"
+
+
+class FeedLost(RetryLater):
+    """A feed's connection ended and that was not planned."""
+
+    def __init__(self, source: str, reason: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{source}: {reason}", retry_after_s)
+        self.source = source
+        self.reason = reason
+
+
+@attrs.frozen
+class FeedPlan:
+    """One feed to run: its source name (`binance/0`), address and codec."""
+
+    source: str
+    url: str
+    codec: FeedCodec
+
+
+def plan_feeds(
+    feeds: Feeds, coins: Sequence[str], environ: Mapping[str, str]
+) -> tuple[list[FeedPlan], dict[str, str]]:
+    """The reference feeds to run, and by source why each of the others is not run."""
+    plans: list[FeedPlan] = []
+    off: dict[str, str] = {}
+    for name, make in CODECS.items():
+        setting: Source = getattr(feeds, name)
+        codec = make(coins)
+        source = f"{name}/0"
+        if not setting.enabled:
+            off[source] = f"feeds.{name}.enabled is false"
+        elif not codec.hello():
+            off[source] = "it lists none of universe.coins"
+        else:
+            plans.append(FeedPlan(source, setting.url or codec.default_url, codec))
+    if feeds.rtds_url:
+        plans.append(FeedPlan(RTDS_SOURCE, feeds.rtds_url, RtdsCodec()))
+    else:
+        off[RTDS_SOURCE] = "feeds.rtds_url is empty"
+    credentials = polybolt_credentials(environ)
+    if not feeds.polybolt_url:
+        off[POLYBOLT_SOURCE] = "feeds.polybolt_url is empty"
+    elif credentials is None:
+        off[POLYBOLT_SOURCE] = f"{API_KEY_ENV}, {SECRET_ENV} or {PASSPHRASE_ENV} is not set"
+    else:
+        codec = PolyBoltCodec(coins, credentials)
+        plans.append(FeedPlan(POLYBOLT_SOURCE, feeds.polybolt_url, codec))
+    return plans, off
+
+
+def link_settings(plan: FeedPlan, feeds: Feeds) -> LinkSettings:
+    """The watchdogs of a feed: the venue's own ping interval when it is the shorter."""
+    ping = plan.codec.ping()
+    interval_s = feeds.ping_interval_s
+    if ping is not None:
+        interval_s = min(interval_s, plan.codec.ping_interval_s)
+    return LinkSettings(
+        silence_s=feeds.reference_silence_s,
+        pong_limit_s=feeds.pong_limit_s,
+        ping_interval_s=interval_s,
+        ping=ping,
+        max_age_s=plan.codec.max_age_s,
+    )
+
+
+async def run_reference_feed(
+    plan: FeedPlan,
+    *,
+    connect: Connector,
+    inbox: Inbox,
+    settings: LinkSettings,
+    status: FeedStatus,
+    hosts: HostTable,
+) -> None:
+    """Keep one feed connected; returns never, raises FeedLost when a connection is lost.
+
+    Every connection that was up ends with a FeedDown, however it ended. A frame is stamped,
+    decoded and queued without an await in between, and a full inbox never holds the reader up.
+    """
+    while True:
+        await trio.lowlevel.checkpoint()
+        status.turn("connecting", inbox.now_ns())
+        reason = STOPPED
+        planned = False
+        try:
+            async with connected(connect, plan.url, plan.source, hosts) as socket:
+                plan.codec.reset()
+                await _hello(socket, plan)
+                link = _open_link(plan, socket, inbox, settings, status)
+                await link.run()
+                reason, planned = link.reason or STOPPED, link.planned
+        except SocketClosed as error:
+            reason = f"closed: {error.reason}"
+        except FeedLost as error:
+            reason = error.reason
+            raise
+        finally:
+            report_down(plan.source, reason, inbox, status)
+        if not planned:
+            raise FeedLost(plan.source, reason)
+
+
+def _open_link(
+    plan: FeedPlan, socket: Socket, inbox: Inbox, settings: LinkSettings, status: FeedStatus
+) -> Link:
+    codec, source = plan.codec, plan.source
+
+    def take(frame: str | bytes, ts_ns: int) -> bool:
+        events, error = decode_or_gap(codec, source, frame, ts_ns)
+        if error is not None:
+            status.refuse(ts_ns, error)
+        if not inbox.put_frame(source, frame, ts_ns, events):
+            status.dropped += 1
+        status.events += len(events)
+        if codec.reconnect_wanted:
+            link.end("the venue asks to reconnect", planned=True)
+        return error is None and bool(events)
+
+    link = Link(socket, inbox.clock, status, settings, take)
+    now_ns = inbox.now_ns()
+    status.turn("up", now_ns)
+    inbox.put(FeedUp(now_ns, source))
+    return link
+
+
+def report_down(source: str, reason: str, inbox: Inbox, status: FeedStatus) -> None:
+    """Turn a status down; tell the engine when the connection had been up."""
+    now_ns = inbox.now_ns()
+    was_up = status.connected
+    status.turn("down", now_ns, reason)
+    if was_up:
+        inbox.put(FeedDown(now_ns, source, reason))
+
+
+@asynccontextmanager
+async def connected(
+    connect: Connector, url: str, source: str, hosts: HostTable
+) -> AsyncIterator[Socket]:
+    """`connect(url)` with the host's row kept; raises FeedLost when no connection comes about."""
+    host = hosts.name(url)
+    try:
+        async with connect(url) as socket:
+            hosts.reached(host)
+            yield socket
+    except ConnectFailed as error:
+        if error.status:
+            hosts.reached(host)
+        else:
+            hosts.failed(host, error.reason)
+        wait_s = retry_after_s(error.retry_after, hosts.now_ns())
+        raise FeedLost(source, f"not connected: {error.reason}", wait_s) from error
+
+
+async def _hello(socket: Socket, plan: FeedPlan) -> None:
+    try:
+        with trio.fail_after(HELLO_S):
+            for number, frame in enumerate(plan.codec.hello()):
+                if number:
+                    await trio.sleep(HELLO_SPACING_S)
+                await socket.send(frame)
+    except trio.TooSlowError:
+        raise FeedLost(plan.source, f"no hello within {HELLO_S:g} s") from None

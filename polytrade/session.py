@@ -1,0 +1,139 @@
+"""A session: the engine and, on paper, the venue it trades against, stepped together.
+
+Live paper trading, the replay of recordings and the tests drive the same object: answers of the
+paper venue that fell due are stepped before the next event, so that what fills when depends on the
+events alone and never on the scheduler. Replaying a journal steps only the engine, because the
+answers are in the journal.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from polytrade.config import Config
+from polytrade.core.effects import Effect
+from polytrade.core.engine import Engine
+from polytrade.core.events import Event
+from polytrade.core.fills import PaperSettings, PaperVenue
+from polytrade.core.ledger import Ledger
+from polytrade.core.limits import RiskSettings, RiskState
+from polytrade.core.settings import EngineSettings
+from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
+from polytrade.lineup import Lineup, build_lineup
+
+BOOK_SOURCE: Final = "polymarket.market"
+"""Feeds whose losses concern books begin with this."""
+
+Step = tuple[Event, list[Effect]]
+
+
+def _ignore(_event: Event) -> None:
+    """No tape."""
+
+
+class Session:
+    """One run of the engine. `tape` is called with every event before it is stepped."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        paper: PaperVenue | None,
+        lineup: Lineup,
+        tape: Callable[[Event], None] = _ignore,
+    ) -> None:
+        self.engine = engine
+        self.paper = paper
+        self.lineup = lineup
+        self.tape = tape
+
+    def handle(self, event: Event) -> list[Step]:
+        """Step what fell due and then `event`; each with what the engine wants of it."""
+        steps: list[Step] = []
+        if self.paper is not None:
+            due = self.paper.due(event.ts_ns)
+            while due is not None:
+                steps.append((due, self._step(due)))
+                due = self.paper.due(event.ts_ns)
+        steps.append((event, self._step(event)))
+        return steps
+
+    def abandon(self, ts_ns: int, reason: str) -> list[Event]:
+        """Take every paper order off at once and tape the events that say so.
+
+        For a shell whose engine can no longer be stepped: nothing is left resting, and the journal
+        still replays.
+        """
+        events = self.paper.abandon(ts_ns, reason) if self.paper is not None else []
+        for event in events:
+            self.tape(event)
+        return events
+
+    def _step(self, event: Event) -> list[Effect]:
+        self.tape(event)
+        effects = self.engine.step(event)
+        if self.paper is not None:
+            self.paper.observe(event)
+            for effect in effects:
+                self.paper.accept(effect, event.ts_ns)
+        return effects
+
+
+def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool = True) -> Session:
+    """The session a configuration describes; raises PluginError and ConfigError."""
+    lineup = lineup if lineup is not None else build_lineup(config)
+    ledger = Ledger(round(config.execution.capital_usdc * ONE_E6))
+    risk = RiskState(risk_settings(config))
+    engine = Engine(engine_settings(config), lineup.fair_value, lineup.maker, ledger, risk)
+    venue = PaperVenue(engine.markets, paper_settings(config)) if paper else None
+    return Session(engine, venue, lineup)
+
+
+def engine_settings(config: Config) -> EngineSettings:
+    """The engine's thresholds in the core's units."""
+    strategy, risk = config.strategy, config.risk
+    return EngineSettings(
+        book_source=BOOK_SOURCE,
+        book_stale_ns=risk.book_stale_ms * MS_NS,
+        closing_ns=round(strategy.no_quote_before_end_s * SECOND_NS),
+        hash_mode=risk.hash_mode,
+        merge_at_e6=round(strategy.merge_at_shares * ONE_E6),
+        reorder_ns=risk.reorder_window_ms * MS_NS,
+        requote_size_pct=strategy.requote_size_pct,
+        requote_ticks=strategy.requote_ticks,
+        ttl_ns=strategy.ttl_ms * MS_NS,
+        vol_fast_s=strategy.vol_fast_s,
+        vol_slow_s=strategy.vol_slow_s,
+    )
+
+
+def risk_settings(config: Config) -> RiskSettings:
+    """The limits in the core's units."""
+    risk = config.risk
+    return RiskSettings(
+        max_market_notional_e6=round(risk.max_market_notional * ONE_E6),
+        max_asset_notional_e6=round(risk.max_asset_notional * ONE_E6),
+        max_total_notional_e6=round(risk.max_total_notional * ONE_E6),
+        max_order_notional_e6=round(risk.max_order_notional * ONE_E6),
+        max_open_orders=risk.max_open_orders,
+        drawdown_cap_e6=round(risk.daily_drawdown_cap_pct * ONE_E6),
+        max_daily_loss_e6=round(risk.max_daily_loss * ONE_E6),
+        max_loss_streak=risk.max_loss_streak,
+        cooldown_ns=round(risk.cooldown_sec * SECOND_NS),
+        stale_reference_ns=risk.stale_tick_filter_ms * MS_NS,
+        price_collar_e4=round(risk.price_collar * ONE_E4),
+        max_clock_skew_ms=risk.max_clock_skew_ms,
+        orders_per_s_e6=round(risk.orders_per_s * ONE_E6),
+        no_quote_before_end_ns=round(config.strategy.no_quote_before_end_s * SECOND_NS),
+    )
+
+
+def paper_settings(config: Config) -> PaperSettings:
+    """How paper fills are modelled."""
+    execution = config.execution
+    return PaperSettings(
+        model=execution.fill_model,
+        cancels_ahead=execution.cancels_ahead,
+        place_ms=execution.place_latency_ms,
+        cancel_ms=execution.cancel_latency_ms,
+        seed=execution.latency_seed,
+        settle_ns=round(execution.settle_delay_s * SECOND_NS),
+    )

@@ -1,0 +1,221 @@
+"""The commands: exit codes, `--help` with an example, errors on stderr, answers as JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import pytest
+
+from polytrade import __version__, cli, strict
+from polytrade.config import Config
+from polytrade.errors import ConfigError
+
+COMMANDS = ("daemon", "sandbox", "record", "replay", "doctor")
+
+
+@pytest.fixture
+def configs(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text("")
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "risk.toml").write_text("[risk]\nmax_open_orders = 7\n")
+    return folder
+
+
+class Calls:
+    """A module that notes how its functions were called and answers `result`."""
+
+    def __init__(self, result: int = 0, error: BaseException | None = None) -> None:
+        self.seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.result = result
+        self.error = error
+
+    def __call__(self, *arguments: Any, **named: Any) -> int:
+        self.seen.append((arguments, named))
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+def fake_module(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
+    module = ModuleType(name)
+    for key, member in members.items():
+        setattr(module, key, member)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def test_help_lists_the_commands_and_needs_no_engine() -> None:
+    code = (
+        "import sys; from polytrade.cli import main; code = main(['--help']);"
+        "heavy = {'trio', 'numpy', 'cattrs', 'httpx2', 'rich'} & set(sys.modules);"
+        "print(sorted(heavy)); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[]\n")
+    assert [word for word in COMMANDS if f"\n  {word} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Example:\n" in shown
+    assert "polytrade" in shown.partition("Example:")[2]
+
+
+def test_module_runs_as_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "polytrade", "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, f"polytrade, version {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["daemon", "--nonsense"],
+        ["daemon", "--run-for", "0"],
+        ["daemon", "--run-for", "soon"],
+        ["sandbox"],
+        ["sandbox", "--playback", "/nonexistent.jsonl"],
+        ["replay"],
+        ["replay", "/nonexistent"],
+    ],
+)
+def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Error: " in shown.err
+
+
+def test_check_says_the_configuration_is_good(
+    configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = strict.config_digest(strict.load(configs))
+    assert cli.daemon_main(["--config", str(configs), "--check"]) == 0
+    assert capsys.readouterr().out == f"configuration ok: {configs}, digest {digest[:12]}\n"
+    assert cli.daemon_main(["--config", str(configs), "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "config_digest": digest}
+
+
+def test_bad_configuration_is_two_with_every_problem(
+    configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(configs), "--set", "risk.max_open_orders=5.5", "--set", "x=1"]
+    expected = [
+        'expected section.key=value, found "x=1" (--set)',
+        "expected int from 1 to 10000, found 5.5 @ risk.max_open_orders (--set)",
+    ]
+    for extra in ([], ["--check"], ["--print-config"]):
+        assert cli.daemon_main([*arguments, *extra]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.splitlines() == [f"configuration: {line}" for line in expected]
+    assert cli.daemon_main([*arguments, "--check", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"ok": False, "problems": expected}
+
+
+def test_effective_configuration_is_printed(
+    configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.daemon_main(["--config", str(configs), "--print-config"]) == 0
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "all.toml").write_text(capsys.readouterr().out)
+    assert strict.load(tmp_path / "again") == strict.load(configs)
+    assert cli.daemon_main(["--config", str(configs), "--print-config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == strict.to_dict(strict.load(configs))
+
+
+@pytest.mark.parametrize("program", [cli.daemon_main, lambda words: cli.main(["daemon", *words])])
+def test_daemon_is_called_with_what_was_asked(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, program: Any
+) -> None:
+    calls = Calls(result=1)
+    fake_module(monkeypatch, "polytrade.runtime.daemon", main=calls)
+    assert program(["--config", str(configs), "--run-for", "2.5"]) == 1
+    ((arguments, named),) = calls.seen
+    assert arguments == (strict.load(configs), 2.5)
+    assert named == {"root": configs.parent}
+
+
+def test_record_switches_recording_on(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = Calls()
+    fake_module(monkeypatch, "polytrade.runtime.daemon", main=calls)
+    assert cli.main(["record", "--config", str(configs)]) == 0
+    (((config, run_for), named),) = calls.seen
+    assert isinstance(config, Config)
+    assert (config.storage.record_raw, config.risk.max_open_orders) == (True, 7)
+    assert run_for is None
+    assert named == {"root": configs.parent, "record_only": True}
+
+
+def test_replay_is_called_with_what_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(result=1)
+    fake_module(monkeypatch, "polytrade.replay", run_replay_command=calls)
+    assert cli.main(["replay", str(tmp_path), "--until", "9", "--json", "--no-verify"]) == 1
+    assert cli.main(["replay", str(tmp_path), "--config", str(tmp_path)]) == 1
+    assert calls.seen == [
+        ((tmp_path,), {"as_json": True, "until": 9, "verify": False, "configs": None}),
+        ((tmp_path,), {"as_json": False, "until": None, "verify": True, "configs": tmp_path}),
+    ]
+
+
+def test_sandbox_takes_several_captures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, options = Calls(), Calls()
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    first.touch()
+    second.touch()
+    monkeypatch.setattr("polytrade.sandbox.main", calls, raising=False)
+    monkeypatch.setattr("polytrade.sandbox.PlaybackOptions", options, raising=False)
+    assert cli.main(["sandbox", "--playback", str(first), str(second), "--speed", "10"]) == 0
+    assert options.seen == [
+        (
+            (),
+            {
+                "files": (first, second),
+                "speed": 10.0,
+                "loop": False,
+                "shift": False,
+                "host": "127.0.0.1",
+                "port_base": 0,
+                "start": "subscribe",
+                "exit_with_parent": False,
+            },
+        )
+    ]
+    assert len(calls.seen) == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_interrupt_is_one_line_and_one(
+    configs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+) -> None:
+    fake_module(monkeypatch, "polytrade.runtime.daemon", main=Calls(error=error))
+    assert cli.daemon_main(["--config", str(configs)]) == 1
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+def test_operator_error_found_late_is_two_without_a_traceback(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = ConfigError("expected a token, found none @ control.token_env")
+    fake_module(monkeypatch, "polytrade.runtime.daemon", main=Calls(error=error))
+    assert cli.daemon_main(["--config", str(configs)]) == 2
+    assert capsys.readouterr().err == f"configuration: {error}\n"
