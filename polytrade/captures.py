@@ -128,7 +128,7 @@ def event_line(
 
 @attrs.frozen
 class CaptureHeader:
-    """What a capture says of itself; `generated` marks data that was never received from a venue."""
+    """What a capture says of itself; `generated` marks data no venue ever sent."""
 
     created: str
     run_id: str

@@ -94,9 +94,10 @@ def daemon(
         else:
             click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
         return OK
+    from polytrade.control.task import run_control
     from polytrade.runtime.daemon import main as run_daemon
 
-    return run_daemon(config, run_for, root=strict.project_root(directory))
+    return run_daemon(config, run_for, root=strict.project_root(directory), control=run_control)
 
 
 @click.command(context_settings=CONTEXT)
@@ -110,10 +111,12 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
       polytrade record --config configs --run-for 3600
     """
     from polytrade import strict
+    from polytrade.control.task import run_control
     from polytrade.runtime.daemon import main as run_daemon
 
     config = strict.load(directory, (*overrides, "storage.record_raw=true"))
-    return run_daemon(config, run_for, root=strict.project_root(directory), record_only=True)
+    root = strict.project_root(directory)
+    return run_daemon(config, run_for, root=root, control=run_control, record_only=True)
 
 
 @click.command(context_settings=CONTEXT)

@@ -128,7 +128,10 @@ class Feeds:
 
 @attrs.frozen(kw_only=True)
 class Strategy:
-    """What is quoted and at which price. Reload fields keep the names of the control API."""
+    """What is quoted and at which price.
+
+    Reload fields keep the names of the control API.
+    """
 
     fair_value: str = setting("digital", "fair-value model: `digital` or `basis_mr`")
     maker: str = setting("skewed", "maker: `skewed`")

@@ -34,8 +34,7 @@ def gamma_market(
     condition: str,
     slug: str,
     tokens: tuple[str, str],
-    start_s: int,
-    end_s: int,
+    window_s: tuple[int, int],
     note: str,
     **more: Any,
 ) -> Obj:
@@ -49,8 +48,8 @@ def gamma_market(
         "outcomes": orjson.dumps(names).decode(),
         "outcomePrices": '["0.5","0.5"]',
         "clobTokenIds": orjson.dumps(list(tokens)).decode(),
-        "eventStartTime": _time(start_s),
-        "endDate": _time(end_s),
+        "eventStartTime": _time(window_s[0]),
+        "endDate": _time(window_s[1]),
         "active": True,
         "closed": False,
         "acceptingOrders": True,
@@ -99,8 +98,7 @@ def _short_form(entry: Any) -> Obj | None:
             entry["conditionId"],
             entry["slug"],
             (entry["upTokenId"], entry["downTokenId"]),
-            int(entry["startTs"]),
-            int(entry["endTs"]),
+            (int(entry["startTs"]), int(entry["endTs"])),
             SIDECAR_NOTE,
             orderPriceMinTickSize=entry.get("tickSize"),
             orderMinSize=entry.get("minOrderSize"),
@@ -119,8 +117,7 @@ def _long_form(entry: Any) -> Obj | None:
             entry["condition_id"],
             entry["slug"],
             (first, second),
-            int(entry["start_ts"]) // 1000,
-            int(entry["end_ts"]) // 1000,
+            (int(entry["start_ts"]) // 1000, int(entry["end_ts"]) // 1000),
             SIDECAR_NOTE,
             id=str(entry.get("market_id", "")),
             question=entry.get("title", ""),
@@ -208,16 +205,11 @@ def _guess(market: str, what: _Seen, slug: str) -> Obj:
         seed = f"{market}/{len(assets)}".encode()
         assets.append(str(int.from_bytes(hashlib.sha256(seed).digest())))
     window = window_of_slug(slug)
-    start_s, end_s = window or (
-        what.from_ns // SECOND_NS,
-        what.to_ns // SECOND_NS + OPEN_AFTER_S,
-    )
     return gamma_market(
         market,
         slug or f"unknown-{market[2:12]}",
         (assets[0], assets[1]),
-        start_s,
-        end_s,
+        window or (what.from_ns // SECOND_NS, what.to_ns // SECOND_NS + OPEN_AFTER_S),
         GUESSED_NOTE,
         orderPriceMinTickSize=what.tick or 0.01,
         orderMinSize=what.min_size or 5,

@@ -6,13 +6,13 @@ events alone and never on the scheduler. Replaying a journal steps only the engi
 answers are in the journal.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from polytrade.config import Config
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
-from polytrade.core.events import Event
+from polytrade.core.events import Event, RunStarted
 from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import RiskSettings, RiskState
@@ -26,19 +26,25 @@ BOOK_SOURCE: Final = "polymarket.market"
 Step = tuple[Event, list[Effect]]
 
 
-def _ignore(_event: Event) -> None:
-    """No tape."""
+class Tape(Protocol):
+    """What is kept of a run: each event before it is stepped, then what the engine wants."""
+
+    def append(self, event: Event) -> None:
+        """An event is about to be stepped."""
+
+    def effects(self, effects: Sequence[Effect]) -> None:
+        """What the engine answered to the event appended last."""
 
 
 class Session:
-    """One run of the engine. `tape` is called with every event before it is stepped."""
+    """One run of the engine; `tape`, when there is one, gets everything in order."""
 
     def __init__(
         self,
         engine: Engine,
         paper: PaperVenue | None,
         lineup: Lineup,
-        tape: Callable[[Event], None] = _ignore,
+        tape: Tape | None = None,
     ) -> None:
         self.engine = engine
         self.paper = paper
@@ -63,13 +69,17 @@ class Session:
         still replays.
         """
         events = self.paper.abandon(ts_ns, reason) if self.paper is not None else []
-        for event in events:
-            self.tape(event)
+        if self.tape is not None:
+            for event in events:
+                self.tape.append(event)
         return events
 
     def _step(self, event: Event) -> list[Effect]:
-        self.tape(event)
+        if self.tape is not None:
+            self.tape.append(event)
         effects = self.engine.step(event)
+        if self.tape is not None:
+            self.tape.effects(effects)
         if self.paper is not None:
             self.paper.observe(event)
             for effect in effects:
@@ -80,11 +90,16 @@ class Session:
 def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool = True) -> Session:
     """The session a configuration describes; raises PluginError and ConfigError."""
     lineup = lineup if lineup is not None else build_lineup(config)
-    ledger = Ledger(round(config.execution.capital_usdc * ONE_E6))
     risk = RiskState(risk_settings(config))
-    engine = Engine(engine_settings(config), lineup.fair_value, lineup.maker, ledger, risk)
+    engine = Engine(engine_settings(config), lineup.fair_value, lineup.maker, Ledger(), risk)
     venue = PaperVenue(engine.markets, paper_settings(config)) if paper else None
     return Session(engine, venue, lineup)
+
+
+def run_started(config: Config, ts_ns: int, run_id: str) -> RunStarted:
+    """The first event of a run under this configuration."""
+    cash_e6 = round(config.execution.capital_usdc * ONE_E6)
+    return RunStarted(ts_ns, run_id, config.execution.mode, cash_e6)
 
 
 def engine_settings(config: Config) -> EngineSettings:

@@ -1,10 +1,8 @@
-"""What keeps the project readable: bounds on size, words that are banned, no traces of a machine."""
+"""What keeps the project readable: bounds on size, banned words, no traces of a machine."""
 
 import ast
 import re
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -58,80 +56,104 @@ def name_of(file: Path) -> str:
 TEXTS = {name_of(file): file for file in texts()}
 CODE = {name: file for name, file in TEXTS.items() if file.suffix == ".py"}
 CODE["scripts/build_compiled"] = ROOT / "scripts" / "build_compiled"
+OURS = [name for name in CODE if name.startswith("polytrade/")]
+TREES = {name: ast.parse(file.read_text()) for name, file in CODE.items()}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def test_files_are_found() -> None:
     assert {"pyproject.toml", "polytrade/cli.py", "tests/test_tidy.py", ".ci/run"} <= set(TEXTS)
 
 
-@pytest.mark.parametrize("name", CODE)
-def test_module_is_not_too_long(name: str) -> None:
-    lines = len(CODE[name].read_text().splitlines())
-    most, _why = LONG_MODULES.get(name, (MODULE_LINES_MAX, ""))
-    assert lines <= (2 * most if name.startswith("tests/") else most)
+def test_modules_are_not_too_long() -> None:
+    long = []
+    for name, file in CODE.items():
+        lines = len(file.read_text().splitlines())
+        most, _why = LONG_MODULES.get(name, (MODULE_LINES_MAX, ""))
+        if lines > (2 * most if name.startswith("tests/") else most):
+            long.append(f"{name}: {lines} lines")
+    assert not long, "\n".join(long)
 
 
-@pytest.mark.parametrize("name", LONG_MODULES)
-def test_allowance_is_still_needed(name: str) -> None:
-    assert len((ROOT / name).read_text().splitlines()) > MODULE_LINES_MAX
+def test_allowances_are_still_needed() -> None:
+    for name in LONG_MODULES:
+        assert len((ROOT / name).read_text().splitlines()) > MODULE_LINES_MAX, name
 
 
-@pytest.mark.parametrize("name", CODE)
-def test_function_is_not_too_long(name: str) -> None:
+def test_functions_are_not_too_long() -> None:
     long = [
-        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for node in ast.walk(ast.parse(CODE[name].read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        f"{name}:{node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, Function)
         and node.end_lineno is not None
         and node.end_lineno - node.lineno + 1 > FUNCTION_LINES_MAX
     ]
-    assert long == []
+    assert not long, "\n".join(long)
 
 
-@pytest.mark.parametrize("name", CODE)
-def test_lines_are_not_too_long(name: str) -> None:
-    lines = CODE[name].read_text().splitlines()
-    assert [at for at, line in enumerate(lines, 1) if len(line) > LINE_LENGTH_MAX] == []
+def test_lines_are_not_too_long() -> None:
+    long = [
+        f"{name}:{at}"
+        for name, file in CODE.items()
+        for at, line in enumerate(file.read_text().splitlines(), 1)
+        if len(line) > LINE_LENGTH_MAX
+    ]
+    assert not long, "\n".join(long)
 
 
-@pytest.mark.parametrize("name", [name for name in CODE if name.startswith("polytrade/")])
-def test_module_says_what_it_is(name: str) -> None:
-    source = CODE[name].read_text()
-    if name.endswith("__init__.py") and not source.strip():
-        return  # a package that is only a folder
-    first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-    assert first, "no docstring"
-    assert first[-1] in ".:;,", first
+def test_modules_say_what_they_are() -> None:
+    silent = []
+    for name in OURS:
+        first = (ast.get_docstring(TREES[name]) or "").partition("\n")[0]
+        folder_only = name.endswith("__init__.py") and not TREES[name].body
+        if not folder_only and (not first or first[-1] not in ".:;,?"):
+            silent.append(f"{name}: {first!r}")
+    assert not silent, "\n".join(silent)
 
 
-@pytest.mark.parametrize("name", [name for name in CODE if name.startswith("polytrade/")])
-def test_public_names_say_what_they_guarantee(name: str) -> None:
-    tree = ast.parse(CODE[name].read_text())
+def test_public_names_say_what_they_guarantee() -> None:
     bare = [
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        f"{name}:{node.lineno}: {node.name}"
+        for name in OURS
+        for node in TREES[name].body
+        if isinstance(node, Function | ast.ClassDef)
         and not node.name.startswith("_")
         and ast.get_docstring(node) is None
     ]
-    assert bare == []
+    assert not bare, "\n".join(bare)
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_nothing_is_left_for_later_and_no_machine_shows(name: str) -> None:
-    text = TEXTS[name].read_text()
-    words = [word for word in BANNED if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
-    assert words == []
-    assert MACHINE.findall(text) == []
-    assert not VAGUE & {TEXTS[name].stem, *TEXTS[name].relative_to(ROOT).parts}
+def test_nothing_is_left_for_later() -> None:
+    left = [
+        f"{name}: {word}"
+        for name, file in TEXTS.items()
+        for word in BANNED
+        if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", file.read_text())
+    ]
+    assert not left, "\n".join(left)
 
 
-@pytest.mark.parametrize("name", [name for name in CODE if name.startswith("tests/")])
-def test_skip_says_why(name: str) -> None:
-    for node in ast.walk(ast.parse(CODE[name].read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            words = ast.unparse(node.func)
-            if words in {"pytest.skip", "pytest.mark.skip", "pytest.mark.skipif"}:
+def test_no_machine_shows() -> None:
+    paths = [
+        f"{name}: {found}" for name in TEXTS for found in MACHINE.findall(TEXTS[name].read_text())
+    ]
+    assert not paths, "\n".join(paths)
+
+
+def test_no_name_is_vague() -> None:
+    assert [name for name in TEXTS if VAGUE & {*Path(name).parts, Path(name).stem}] == []
+
+
+def test_skips_say_why() -> None:
+    silent = []
+    for name in (name for name in CODE if name.startswith("tests/")):
+        for node in ast.walk(TREES[name]):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                words = ast.unparse(node.func)
                 reasons = [keyword for keyword in node.keywords if keyword.arg == "reason"]
-                positional = words == "pytest.skip" and node.args
-                assert reasons or positional, f"line {node.lineno}"
+                if words == "pytest.skip" and not (node.args or reasons):
+                    silent.append(f"{name}:{node.lineno}")
+                if words in {"pytest.mark.skip", "pytest.mark.skipif"} and not reasons:
+                    silent.append(f"{name}:{node.lineno}")
+    assert not silent, "\n".join(silent)

@@ -78,7 +78,9 @@ def page_blocks(readings: Readings) -> Iterator[tuple[str, int]]:
     """(text, number of series) of the page, at most `SLICE` series each, in contract order."""
     for row in METRICS.values():
         if row.kind == SUMMARY:
-            yield _summary(row, readings.summaries.get(row.name, Quantiles()))
+            found = readings.summaries.get(row.name)
+            if found is not None:
+                yield _summary(row, found)
             continue
         values = readings.values.get(row.name)
         if not values:

@@ -22,7 +22,7 @@ TICKS_E4: Final = (1000, 100, 50, 25, 10, 1)
 """The venue's tick sizes (protocols 4.3), coarsest first; the grid's step is one of them."""
 
 UNKNOWN_TRADE: Final = "?"
-"""Stands for a last trade price that a message does not state; an empty string means no trade yet."""
+"""A last trade price that a message does not state; an empty string means no trade yet."""
 
 
 class HashState(Protocol):
@@ -34,7 +34,7 @@ class HashState(Protocol):
 
 
 def trade_price_text(price_e4: int) -> str:
-    """A last trade price as it stands inside book hashes: three decimals, four on the finest grid."""
+    """A last trade price as book hashes have it: three decimals, four on the finest grid."""
     if price_e4 % 10:
         return f"{price_e4 // ONE_E4}.{price_e4 % ONE_E4:04d}"
     return f"{price_e4 // ONE_E4}.{price_e4 % ONE_E4 // 10:03d}"
@@ -334,7 +334,7 @@ class Book:
         """The same levels on a finer grid."""
         old_step, bids, asks = self.step_e4, self.bids, self.asks
         bid_ts, ask_ts = self._bid_ts, self._ask_ts
-        floor = min(min(bid_ts), min(ask_ts)) if bids else -1
+        floor = min(*bid_ts, *ask_ts) if bids else -1
         self._clear(step_e4, floor)
         for index in range(len(bids)):
             fine = index * old_step // step_e4

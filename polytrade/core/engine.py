@@ -49,7 +49,7 @@ from polytrade.core.events import (
     TradePrinted,
 )
 from polytrade.core.ledger import Booked, Ledger, Mark
-from polytrade.core.limits import RiskState
+from polytrade.core.limits import HALT, RUN, RiskState
 from polytrade.core.market import (
     CLOSING,
     OPEN,
@@ -69,7 +69,7 @@ from polytrade.core.units import MS_NS, SECOND_NS
 DECIDE_EVERY_NS: Final = 100 * MS_NS
 """Every open market is decided at least this often, so that time alone moves its quotes."""
 SNAPSHOT_RETRY_NS: Final = 2 * SECOND_NS
-"""A book that cannot be trusted asks for a snapshot at most this often (protocols 2.7: /book 150/s)."""
+"""A doubtful book asks for a snapshot at most this often (protocols 2.7: /book takes 150/s)."""
 COLD_WAIT_NS: Final = 5 * SECOND_NS
 """A listed market without any book asks for one after this: the socket sends one on subscribing."""
 MARK_EVERY_NS: Final = SECOND_NS
@@ -128,6 +128,7 @@ class Engine:
         self.fills = 0
         self.unknown_market = 0
         self.gaps = 0
+        self.mode_why = ""
         self.stated_best = [0, 0]
         self.retired: dict[str, int] = {}
         self._past_quality = dict.fromkeys(QUALITY, 0)
@@ -171,7 +172,10 @@ class Engine:
         elif isinstance(event, FeedGap | FeedDown):
             self._on_loss(event, effects)
         elif isinstance(event, ModeSet):
+            if event.mode == RUN and self.risk.mode == HALT:
+                self.risk.clear_stops()
             self.risk.mode = event.mode
+            self.mode_why = event.why
             effects.append(Alarmed("mode", f"{event.mode}: {event.why}"))
             self._decide_all(effects)
         elif isinstance(event, PauseSet):
@@ -185,7 +189,7 @@ class Engine:
             self.risk.clock_skew_ms = event.skew_ms
         elif isinstance(event, RunStarted):
             assert self.events == 1, "a run starts once"
-            assert event.cash_e6 == self.ledger.initial_e6, "the run's money is not the configured"
+            self.ledger.deposit(event.cash_e6)
         else:
             self._on_money(event, effects)
 
@@ -227,7 +231,7 @@ class Engine:
             self._decide(event.market, effects)
 
     def _on_best(self, event: BestQuoted) -> None:
-        """The venue's own best prices: a count of agreement, never a state (they may come first)."""
+        """The venue's own best prices: counted, never a state (they may come first)."""
         market = self.markets.get(event.market)
         if market is not None and event.token == 0:
             same = market.book.bid_e4 == event.bid_e4 and market.book.ask_e4 == event.ask_e4
@@ -396,7 +400,7 @@ class Engine:
             self._decided_ns = ts_ns
         for market in self.markets.values():
             trust, state = market.trust, market.trust.state
-            live = market.phase == OPEN or market.phase == CLOSING
+            live = market.phase in (OPEN, CLOSING)
             trust.on_time(ts_ns, self.settings.book_stale_ns if live else 0)
             if trust.state != state:
                 self._on_trust(market, effects)

@@ -166,7 +166,11 @@ class Ledger:
             self._expose(account)
 
     def filled(self, order: Order, event: OrderFilled) -> Booked | LedgerFault:
-        """Book a fill that `Orders.apply` took in, and hold what is left of its order."""
+        """Book a fill that `Orders.apply` took in, and hold what is left of its order.
+
+        Fill ids name one fill of one order: a trade that fills two of ours has two.
+        """
+        self.hold(order)
         account = self._accounts.get(order.market)
         if account is None:
             return self._fault(event.TAG, order.market, "unknown_market")
@@ -187,9 +191,7 @@ class Ledger:
         account.append(record)
         if len(account.records) > RECORDS_MAX:
             self._settle(account, account.oldest_unsettled())
-        booked = self._book(account, before, closed)
-        self.hold(order)
-        return booked
+        return self._book(account, before, closed)
 
     def apply(self, event: Event) -> Booked | LedgerFault:
         """Book a settlement, a merge, a split, a resolution or a rebate; AssertionError for an

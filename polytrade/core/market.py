@@ -105,7 +105,7 @@ class MarketState:
 
     def phase_at(self, ts_ns: int, closing_ns: int) -> str:
         """Where the market stands in its life cycle at `ts_ns`; the end is not the resolution."""
-        if self.phase == REDEEMED or self.phase == RESOLVED:
+        if self.phase in (RESOLVED, REDEEMED):
             return self.phase
         spec = self.spec
         if spec.end_ns and ts_ns >= spec.end_ns:

@@ -135,7 +135,7 @@ class Quoter:
         self._say(market, state, effects)
 
     def flatten(self, markets: list[str], slippage_e4: int) -> None:
-        """Close every position of these markets with marketable orders, once their quotes are off."""
+        """Close every position of these markets with marketable orders, once quotes are off."""
         for name in markets:
             self.flattening[name] = slippage_e4
             self._tries[(name, YES)] = self._tries[(name, NO)] = 0

@@ -19,7 +19,7 @@ SAME_TIME_NS: Final = MS_NS
 SERIES_MAX: Final = 1_200
 """Anchor and average points kept: 20 minutes at one a second, the longest window followed twice."""
 HISTORY_MAX: Final = 64
-"""Points of recent fast price kept for the basis: 6.4 s at one per 100 ms, anchors are 1-3 s late."""
+"""Points of recent fast price kept for the basis: 6.4 s at 100 ms, anchors are 1-3 s late."""
 HISTORY_STEP_NS: Final = 100 * MS_NS
 BASIS_WEIGHT: Final = 0.05
 """Weight of one anchor tick in a source's basis: a time constant of about 20 s."""
@@ -170,7 +170,7 @@ class SymbolReference:
         """
         self.ticks += 1
         price = event.price_e8 / 1e8
-        if event.kind == FAST or event.kind == RELAY:
+        if event.kind in (FAST, RELAY):
             return self._apply_fast(event, price)
         venue_ms = event.venue_ts_ns // MS_NS
         if event.kind == ANCHOR:
@@ -263,7 +263,7 @@ class SymbolReference:
         self._sample_price = self.price
 
     def vol(self, blend: float, floor: float, cap: float) -> float:
-        """Volatility per sqrt second (log returns): a blend of fast and slow, floored and capped."""
+        """Volatility per sqrt second of log returns: fast and slow blended, floored and capped."""
         variance = blend * self.var_fast + (1.0 - blend) * self.var_slow
         return min(max(sqrt(max(variance, 0.0)), floor), cap)
 

@@ -1,13 +1,23 @@
 """Books as the venue sends them whole, over REST and on the market channel (protocols 2.2, 5.2)."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import orjson
 
 from polytrade.core.events import BookReplaced, Event, MarketListed
 from polytrade.core.ids import NO, YES
-from polytrade.polymarket.numbers import LEVEL_PRICES, SIZES, TICKS, venue_ms
+from polytrade.polymarket.numbers import (
+    BEST_ASKS,
+    BEST_BIDS,
+    LEVEL_PRICES,
+    SIZES,
+    TICKS,
+    TRADE_PRICES,
+    TRADE_SIZES,
+    venue_ms,
+)
 from polytrade.wire_roles import WireError
 
 Message = dict[str, Any]
@@ -94,10 +104,61 @@ def text_of(value: object) -> str:
 
 
 def explain(body: Any, error: Exception) -> str:
-    """What was wrong, with the type of the message when it told one."""
-    messages = body if isinstance(body, list) else [body]
-    kinds = [m.get("event_type") for m in messages if isinstance(m, dict)]
-    where = f" @ {kinds[0]!r:.40}" if kinds and kinds[0] is not None else ""
+    """What was wrong with a message: the field, its value, what was expected, the message's type.
+
+    Looks field by field for the first bad one, which the decoders themselves do not: they only
+    fail. Falls back on the error when each field is fine on its own.
+    """
+    for message in body if isinstance(body, list) else [body]:
+        if not isinstance(message, dict):
+            return f"expected a message as an object, found {message!r:.80}"
+        kind = message.get("event_type")
+        where = f" @ {kind!r:.40}" if kind is not None else ""
+        tables = _TRADE_FIELDS if kind == "last_trade_price" else _FIELDS
+        fault = _fault(message, tables)
+        if fault:
+            return fault + where
     if isinstance(error, KeyError):
-        return f"expected field or value {error.args[0]!r:.80}{where}"
-    return f"{error!s:.200}{where}"
+        return f"expected field {error.args[0]!r:.80}{where if body else ''}"
+    return f"{error!s:.200}"
+
+
+def _fault(message: Message, tables: dict[str, Callable[[Any], object]]) -> str:
+    nested = [message.get(name) for name in ("price_changes", "changes", "bids", "asks")]
+    parts = [message, *[part for parts in nested if isinstance(parts, list) for part in parts]]
+    for part in parts:
+        if not isinstance(part, dict):
+            return f"expected an object in a list, found {part!r:.80}"
+        for name, value in part.items():
+            check = tables.get(name)
+            try:
+                if check is not None:
+                    check(value)
+            except (TypeError, ValueError, OverflowError) as error:
+                return f"{name}: {error!s:.200}"
+    return ""
+
+
+def _side(value: object) -> None:
+    if value not in ("BUY", "SELL"):
+        raise ValueError(f"expected BUY or SELL, found {value!r:.80}")
+
+
+_FIELDS: Final[dict[str, Callable[[Any], object]]] = {
+    "price": LEVEL_PRICES.__getitem__,
+    "size": SIZES.__getitem__,
+    "side": _side,
+    "timestamp": venue_ms,
+    "asset_id": text_of,
+    "tick_size": TICKS.__getitem__,
+    "old_tick_size": TICKS.__getitem__,
+    "new_tick_size": TICKS.__getitem__,
+    "best_bid": BEST_BIDS.__getitem__,
+    "best_ask": BEST_ASKS.__getitem__,
+    "last_trade_price": text_of,
+}
+_TRADE_FIELDS: Final = {
+    **_FIELDS,
+    "price": TRADE_PRICES.__getitem__,
+    "size": TRADE_SIZES.__getitem__,
+}

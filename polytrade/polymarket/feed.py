@@ -146,15 +146,14 @@ class MarketFeed:
         Never waits; a market already being asked for, or not wanted, is left alone.
         """
         shard = self._homes.get(market)
-        if shard is None:
+        if shard is None or market in self._snapshots:
             return
         path = next(iter(shard.live), None)
         if path is not None:
             shard.again.setdefault(path, {})[market] = None
             shard.bump()
-        if market not in self._snapshots:
-            self._snapshots[market] = None
-            self._asked.set(len(self._snapshots))
+        self._snapshots[market] = None
+        self._asked.set(len(self._snapshots))
 
     def league(self) -> list[PathStanding]:
         """Who wins among the redundant connections."""
@@ -173,8 +172,10 @@ class MarketFeed:
             while True:
                 for shard in self._shards[started:]:
                     for path in self._paths(shard):
-                        run = partial(self._run_path, shard, path)
                         name = f"{MARKET_SOURCE}/{path}"
+                        status = self._statuses.open(name, self._feeds.market_url)
+                        status.stale_s = self._feeds.market_silence_s
+                        run = partial(self._run_path, shard, path, status)
                         nursery.start_soon(
                             partial(
                                 supervise, name, run, self._policy,
@@ -202,8 +203,7 @@ class MarketFeed:
         self._homes[market] = shard
         return shard
 
-    async def _run_path(self, shard: Shard, path: int) -> None:
-        status = self._statuses.open(f"{MARKET_SOURCE}/{path}", self._feeds.market_url)
+    async def _run_path(self, shard: Shard, path: int, status: FeedStatus) -> None:
         while True:
             await trio.lowlevel.checkpoint()
             seen = shard.changed.version
@@ -256,6 +256,8 @@ class MarketFeed:
             follow = partial(self._follow, subscribed=subscribed, seen=seen)
             nursery.start_soon(follow, shard, path, socket, link)
             await link.run()
+            # Told before the closing handshake, for which a frozen peer lets us wait.
+            self._path_down(shard, path, status, link.reason or STOPPED)
             nursery.cancel_scope.cancel()
         return link.reason or STOPPED, link.planned
 
@@ -302,6 +304,8 @@ class MarketFeed:
             self._inbox.put(FeedUp(now_ns, MARKET_SOURCE))
 
     def _path_down(self, shard: Shard, path: int, status: FeedStatus, reason: str) -> None:
+        if status.state == "down":
+            return
         now_ns = self._inbox.now_ns()
         status.turn("down", now_ns, reason)
         shard.again.pop(path, None)

@@ -119,7 +119,9 @@ def markets_in(body: Any) -> Iterator[tuple[Body, Body]]:
         elif "events" in item:
             pending.appendleft((item["events"] or [], {}))
         elif "id" not in item and "slug" not in item:
-            raise ValueError(f"expected conditionId, markets or events, found {sorted(item)!r:.120}")
+            raise ValueError(
+                f"expected conditionId, markets or events, found {sorted(item)!r:.120}"
+            )
 
 
 def _first_event(market: Body) -> Body:

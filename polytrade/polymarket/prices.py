@@ -100,7 +100,7 @@ class RtdsDecoder:
             body = orjson.loads(frame)
             events: list[Event] = []
             for message in body if isinstance(body, list) else [body]:
-                events += self._message(message, ts_ns, source)
+                events += self._message(_object(message, "message"), ts_ns, source)
             return events
         except _READ_ERRORS as error:
             if body is None and _empty(frame):
@@ -115,7 +115,7 @@ class RtdsDecoder:
         if kind is None:
             count_unknown(self.unknown, topic)
             return []
-        payload = message["payload"]
+        payload = _object(message["payload"], "payload")
         name = payload["symbol"]
         if kind == RELAY and isinstance(name, str) and "/" in name:
             kind = ANCHOR  # Chainlink's snapshot comes under the wrong topic (protocols 7.1)
@@ -142,7 +142,7 @@ class PolyBoltDecoder:
         """
         message: Any = None
         try:
-            message = orjson.loads(frame)
+            message = _object(orjson.loads(frame), "message")
             if "op" in message:
                 return self._answer(message, source)
             return self._data(message, ts_ns, source)
@@ -168,7 +168,7 @@ class PolyBoltDecoder:
         if channel not in (CHANNEL_SPOT, CHANNEL_TWAP):
             count_unknown(self.unknown, channel)
             return []
-        payload = message["payload"]
+        payload = _object(message["payload"], "payload")
         kind = self._kind(channel, payload)
         ticks: list[Event] = []
         if kind is not None:
@@ -214,6 +214,12 @@ def _ticks(
     return [
         ReferenceTicked(ts_ns, symbol, source, kind, price_e8, ms * MS_NS) for ms, price_e8 in rows
     ]
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected {name} as an object, found {value!r:.80}")
+    return value
 
 
 def _empty(frame: str | bytes) -> bool:

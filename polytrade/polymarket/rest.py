@@ -18,7 +18,7 @@ from polytrade.runtime.supervise import retry_after_s
 REQUEST_S: Final = 10.0
 """Longest a request may take with its body: the official client's read limit (protocols 0.2)."""
 BODY_BYTES_MAX: Final = 8 * 2**20
-"""Largest body read: an event with a thousand embedded markets at 5 KB each is 5 MB."""
+"""Largest body kept: an event with a thousand embedded markets at 5 KB each is 5 MB."""
 REQUESTS_AT_ONCE: Final = 4
 """Requests in flight to one host: far below its limits (protocols 2.7), enough for a round."""
 SAMPLE_MAX: Final = 120
@@ -103,12 +103,16 @@ class Rest:
     async def _fetch(self, url: str) -> str:
         async with self._client.stream("GET", url) as answer:
             body = bytearray()
+            size = 0
+            # Read to the end, for at most REQUEST_S: leaving would drop httpx2's generators.
             async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    reason = f"expected at most {BODY_BYTES_MAX} bytes"
-                    raise self._error(self.host, "too_large", reason, answer.status_code)
+                size += len(chunk)
+                if size <= BODY_BYTES_MAX:
+                    body += chunk
         self._hosts.reached(self.host)
+        if size > BODY_BYTES_MAX:
+            reason = f"expected at most {BODY_BYTES_MAX} bytes, found {size}"
+            raise self._error(self.host, "too_large", reason, answer.status_code)
         if answer.status_code != httpx2.codes.OK:
             raise self._refused(answer, bytes(body))
         try:

@@ -338,9 +338,12 @@ def _unsealed_key(stamp: str, change: Message) -> str:
 
 
 def _legacy_changes(message: Message) -> list[Message]:
-    """Entries of the format before 2025-09: one asset on top, no best prices (data 2.11)."""
-    asset, seal = message["asset_id"], message.get("hash") or ""
-    return [{"asset_id": asset, "hash": seal, **change} for change in message["changes"]]
+    """Entries of the formats before 2025-09: one asset on top, no best prices (data 2.11); in
+    2024 a single change stood on top as well."""
+    if "price" in message and "changes" not in message:
+        return [message]
+    changes, seal = message["changes"], message.get("hash") or ""
+    return [{"asset_id": message["asset_id"], "hash": seal, **change} for change in changes]
 
 
 def _keepalive(frame: str | bytes) -> bool:

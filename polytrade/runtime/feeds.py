@@ -30,7 +30,7 @@ from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.links import FeedStatus, Link, LinkSettings
 from polytrade.runtime.socket import ConnectFailed, Connector, Socket, SocketClosed
-from polytrade.runtime.supervise import RetryLater, retry_after_s
+from polytrade.runtime.supervise import Policy, RetryLater, retry_after_s
 from polytrade.wire_roles import decode_or_gap
 
 HELLO_S: Final = 10.0
@@ -89,6 +89,16 @@ def plan_feeds(
     return plans, off
 
 
+def feed_policy(feeds: Feeds) -> Policy:
+    """How the operator wants feeds restarted; parked after `failures_max` failures in a row."""
+    return Policy(
+        delay_s_min=feeds.backoff_min_s,
+        delay_s_max=feeds.backoff_max_s,
+        failures_max=feeds.failures_max,
+        healthy_s=feeds.healthy_s,
+    )
+
+
 def link_settings(plan: FeedPlan, feeds: Feeds) -> LinkSettings:
     """The watchdogs of a feed: the venue's own ping interval when it is the shorter."""
     ping = plan.codec.ping()
@@ -130,6 +140,8 @@ async def run_reference_feed(
                 link = _open_link(plan, socket, inbox, settings, status)
                 await link.run()
                 reason, planned = link.reason or STOPPED, link.planned
+                # Told before the closing handshake, for which a frozen peer lets us wait.
+                report_down(plan.source, reason, inbox, status)
         except SocketClosed as error:
             reason = f"closed: {error.reason}"
         except FeedLost as error:
@@ -165,7 +177,9 @@ def _open_link(
 
 
 def report_down(source: str, reason: str, inbox: Inbox, status: FeedStatus) -> None:
-    """Turn a status down; tell the engine when the connection had been up."""
+    """Turn a status down, once; tell the engine when the connection had been up."""
+    if status.state == "down":
+        return
     now_ns = inbox.now_ns()
     was_up = status.connected
     status.turn("down", now_ns, reason)

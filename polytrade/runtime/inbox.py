@@ -129,6 +129,7 @@ class Inbox:
         self._gap_count = 0
         self._gaps: set[tuple[str, str]] = set()
         self._tick_waiting = False
+        self._closed = False
         self._ingest_seq = 0
         self._source_seqs: dict[str, int] = {}
 
@@ -138,6 +139,8 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Queue a fact; it is never dropped. Raises InboxOverflow when even the reserve is full."""
+        if self._closed:
+            return
         self._ingest_seq += 1
         if self.recorder is not None:
             seq = self._next_of("event")
@@ -167,6 +170,8 @@ class Inbox:
         A frame without events is recorded and counted all the same. A `fact` (a market listing)
         is never dropped.
         """
+        if self._closed:
+            return False
         self._ingest_seq += 1
         self._frames += 1
         seq = self._next_of(source)
@@ -201,7 +206,11 @@ class Inbox:
         return self._pop()
 
     def close(self) -> None:
-        """No more puts; the receiver drains what is queued and then gets trio.EndOfChannel."""
+        """The receiver drains what is queued and then gets trio.EndOfChannel.
+
+        What is put afterwards goes nowhere: feeds still say good-bye while they are stopped.
+        """
+        self._closed = True
         self._send.close()
 
     @property

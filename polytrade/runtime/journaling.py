@@ -110,6 +110,13 @@ class Journal:
         queue = self._queue
         return queue.full and not queue.drop_on_full and queue.failed is None
 
+    def listen(
+        self, on_failure: Callable[[JournalError], None], on_recovered: Callable[[], None]
+    ) -> None:
+        """Call these when the disk refuses and when it takes rows again, instead of before."""
+        self._queue.on_failure = on_failure
+        self._on_recovered = on_recovered
+
     def configure(self, latency: Latency) -> None:
         """Take over changed settings; rows already in memory stay."""
         self._queue.configure(latency)

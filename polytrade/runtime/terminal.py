@@ -59,6 +59,18 @@ STYLES: Final = {
 
 
 @final
+class TerminalConsole(Console):
+    """A rich console that leaves it to us what happens when the terminal goes away.
+
+    Rich's own answer is to end the process and to point its stdout at nothing.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Called while the BrokenPipeError is handled; let it through."""
+        raise BrokenPipeError
+
+
+@final
 class StatusView:
     """The whole view; columns and rows follow the width and height it is drawn at."""
 
@@ -77,7 +89,7 @@ class StatusView:
         yield _feeds_table(status.feeds, feeds, wide)
         yield _markets_table(status.markets, markets, options.max_width)
         for alarm in status.alarms[-ALARMS_SHOWN:]:
-            yield _line(Text("alarm ", BAD), Text(f"{alarm.name} ", "bold"), Text(alarm.detail))
+            yield _line(Text("alarm ", BAD), _text(f"{alarm.name} ", "bold"), _text(alarm.detail))
 
 
 def render_status(status: DaemonStatus) -> RenderableType:
@@ -101,7 +113,7 @@ async def run_terminal(
     read: Callable[[], DaemonStatus],
     logs: LogStream | None = None,
     *,
-    console: Console | None = None,
+    console: TerminalConsole | None = None,
     interval_s: float = INTERVAL_S,
 ) -> None:
     """Draw until cancelled; the last frame stays. Returns at once when stdout is no terminal.
@@ -109,7 +121,7 @@ async def run_terminal(
     While it draws, log lines that would go to the same terminal appear above the table. A terminal
     that is gone ends the view and nothing else.
     """
-    screen = console if console is not None else Console()
+    screen = console if console is not None else TerminalConsole()
     if not screen.is_terminal:
         return
     waiting: deque[str] = deque(maxlen=LINES_MAX)
@@ -189,7 +201,7 @@ def _header(status: DaemonStatus) -> list[Text]:
     health = "paused" if status.paused and status.health != "halted" else status.health
     mode = _styled(status.engine_mode)
     if status.engine_why:
-        mode.append(f" ({status.engine_why})", DIM)
+        mode.append_text(_text(f" ({status.engine_why})", DIM))
     pnl = status.pnl
     total_e6 = pnl.realized_e6 + pnl.unrealized_e6
     return [
@@ -232,7 +244,7 @@ def _feeds_table(feeds: Sequence[FeedRow], most: int, wide: bool) -> Table:
         ]
         if wide:
             row += [f"{feed.messages:,}", f"{feed.malformed:,}", f"{feed.reconnects:,}"]
-        table.add_row(*row)
+        table.add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in row))
     return _more(table, len(feeds) - most)
 
 
@@ -258,9 +270,9 @@ def _markets_table(markets: Sequence[MarketRow], most: int, width: int) -> Table
             row += [
                 "-" if market.confidence is None else f"{market.confidence:.2f}",
                 market.phase,
-                _styled(market.quote_state).append(why, DIM),
+                _styled(market.quote_state).append_text(_text(why, DIM)),
             ]
-        table.add_row(*row)
+        table.add_row(*(_text(cell) if isinstance(cell, str) else cell for cell in row))
     return _more(table, len(markets) - most)
 
 
@@ -292,8 +304,15 @@ def _line(*parts: Text) -> Text:
     return Text("", no_wrap=True, overflow="ellipsis", end="\n").append_text(Text.assemble(*parts))
 
 
+def _text(text: str, style: str = "") -> Text:
+    """Text of others, as text: no markup, and nothing that steers the terminal."""
+    if not text.isprintable():
+        text = text.encode("unicode_escape").decode()
+    return Text(text, style)
+
+
 def _styled(word: str) -> Text:
-    return Text(word or "-", STYLES.get(word, WARN if word.startswith(("no_", "risk")) else ""))
+    return _text(word or "-", STYLES.get(word, WARN if word.startswith(("no_", "risk")) else ""))
 
 
 def _price(price_e4: int | None) -> str:

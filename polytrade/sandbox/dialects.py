@@ -229,8 +229,10 @@ def _rtds_error(message: str) -> Answer:
 def rtds_parts(text: str | bytes) -> tuple[Part, ...]:
     """The one part of a data frame; a Chainlink snapshot calls itself `crypto_prices`."""
     body = loads(text) if text else None
-    payload = body.get("payload") if isinstance(body, dict) else None
-    if not isinstance(payload, dict) or not isinstance(body.get("topic"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("topic"), str):
+        return ()
+    payload = body.get("payload")
+    if not isinstance(payload, dict):
         return ()
     topic, symbol = body["topic"], str(payload.get("symbol", ""))
     if topic == "crypto_prices" and "/" in symbol:

@@ -101,7 +101,7 @@ class FaultOrder:
 
 
 def parse_fault(body: object) -> FaultOrder:
-    """A JSON body as an order; raises FaultRefused naming the field, its value and what is meant."""
+    """A JSON body as an order; raises FaultRefused with field, value and expectation."""
     if not isinstance(body, dict):
         raise FaultRefused("expected a JSON object with a kind")
     kind = body.get("kind")

@@ -1,5 +1,8 @@
 """Plays the timeline: every frame at its time, to every client that asked for it."""
 
+import math
+from typing import Final
+
 import trio
 
 from polytrade.core.units import SECOND_NS
@@ -8,7 +11,7 @@ from polytrade.sandbox.dialects import Played
 from polytrade.sandbox.timeline import SOCKET_FEEDS, round_length_s, start_shift_s
 from polytrade.sandbox.venue import Venue
 
-YIELD_EVERY = 32
+YIELD_EVERY: Final = 32
 """Frames played without yielding when playback is behind: about 2 ms."""
 
 
@@ -124,7 +127,7 @@ class Player:
     async def _watch_subscriptions(self) -> None:
         """Set `begin` once everything is subscribed and quiet, or the wait has been long enough."""
         venue = self._venue
-        while not venue.last_activity > 0:
+        while math.isinf(venue.last_activity):
             await venue.activity.wait()
         with trio.move_on_at(venue.last_activity + venue.options.start_after_s):
             while True:

@@ -138,20 +138,10 @@ async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -
                 request = await trio_websocket.wrap_server_stream(
                     nursery, stream, max_message_size=INBOUND_MAX
                 )
-            if request is None or len(endpoint.connections) >= CLIENTS_MAX:
-                nursery.cancel_scope.cancel()
-                return
-            ws = await request.accept()
-            dialect = _dialect(venue, endpoint, request.path)
-            number = venue.next_connection()
-            scope = nursery.cancel_scope
-            connection = Connection(number, endpoint.name, dialect, ws, stream, scope)
-            connection.faults.frozen_until = endpoint.frozen_until
-            endpoint.connections[number] = connection
-            if dialect.subscriptions:
-                venue.note_activity()
-            nursery.start_soon(connection.run_writer)
-            await _hear(venue, connection, ws)
+            if request is not None and len(endpoint.connections) < CLIENTS_MAX:
+                ws = await request.accept()
+                connection = _welcome(venue, endpoint, request.path, ws, stream, nursery)
+                await _hear(venue, connection, ws)
             nursery.cancel_scope.cancel()
     except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
         pass
@@ -163,6 +153,26 @@ async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -
             endpoint.closed.append(connection)
             connection.ended()
         await trio.aclose_forcefully(stream)
+
+
+def _welcome(
+    venue: Venue,
+    endpoint: Endpoint,
+    path: str,
+    ws: trio_websocket.WebSocketConnection,
+    stream: trio.SocketStream,
+    nursery: trio.Nursery,
+) -> Connection:
+    """Know a new client and start writing to it."""
+    dialect = _dialect(venue, endpoint, path)
+    number = venue.next_connection()
+    connection = Connection(number, endpoint.name, dialect, ws, stream, nursery.cancel_scope)
+    connection.faults.frozen_until = endpoint.frozen_until
+    endpoint.connections[number] = connection
+    if dialect.subscriptions:
+        venue.note_activity()
+    nursery.start_soon(connection.run_writer)
+    return connection
 
 
 async def _hear(

@@ -61,6 +61,11 @@ def _decimal_id(*parts: str) -> str:
     return str(int(_hex(*parts), 16) | 1 << 255)
 
 
+def _grown(text: str, by: int) -> str:
+    """A Binance frame with its running ids `by` larger."""
+    return _BINANCE_ID.sub(lambda found: found[1] + str(int(found[2]) + by), text)
+
+
 class Names:
     """Which captured id belongs to which window: filled from the capture's Gamma objects."""
 
@@ -181,11 +186,10 @@ class Shift:
         if not self.moves:
             return text
         text = self.times(text)
-        if self.round_index and self._spans:
+        if self.round_index:
             for symbol, span in self._spans.items():
                 if f'"s":"{symbol}"' in text:
-                    grow = span * self.round_index
-                    return _BINANCE_ID.sub(lambda found: found[1] + str(int(found[2]) + grow), text)
+                    return _grown(text, span * self.round_index)
         return text
 
     def gamma_object(self, obj: dict[str, Any]) -> dict[str, Any]:

@@ -128,7 +128,10 @@ class BookTracker:
             ladder = book.bids if entry["side"] == "BUY" else book.asks
             ladder.set(entry["price"], entry["size"])
             price_e4 = parse_scaled(entry["price"], 4)
-            stamped = {"timestamp": message["timestamp"], "hash": entry["hash"]}
+            stamped: Mapping[str, Any] = {
+                "timestamp": message["timestamp"],
+                "hash": entry["hash"],
+            }
             candidates = [
                 facts.last_trade,
                 last_trade_text(price_e4),

@@ -93,7 +93,7 @@ class Venue:
     # What is played
 
     def take(self, feed: str, record: CaptureRecord, publish: bool) -> Played | None:
-        """Follow a record; the frame to send, or None where nothing is sent (REST, not published)."""
+        """Follow a record; the frame to send, None when nothing is (REST, not published)."""
         frame = record.frame
         assert frame is not None, "records without a frame are not played"
         if feed == "gamma":

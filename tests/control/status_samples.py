@@ -1,6 +1,6 @@
 """Invented statuses the control and terminal tests read."""
 
-from polytrade.metrics import LatencyRecorder, Readings
+from polytrade.metrics import LatencyRecorder, Quantiles, Readings
 from polytrade.runtime.status import (
     AlarmRow,
     DaemonStatus,
@@ -28,6 +28,7 @@ def readings() -> Readings:
     for ms in range(1, 101):
         recorder.record(ms * 1_000_000)
     out.put_summary("tick_to_decision_ms", recorder.quantiles(1_000_000))
+    out.put_summary("ack_only_ms", Quantiles())
     return out
 
 

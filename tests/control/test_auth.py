@@ -26,7 +26,7 @@ def test_loopback_needs_no_token(host: str) -> None:
     "host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "127.0.0.1.nip.io"]
 )
 def test_other_addresses_need_a_token(host: str) -> None:
-    with pytest.raises(ConfigError, match="is not loopback @ control.host"):
+    with pytest.raises(ConfigError, match=r"is not loopback @ control\.host"):
         check_bind(Control(host=host), None)
     check_bind(Control(host=host), "a-token")
 
@@ -62,7 +62,7 @@ def test_bad_token_file_is_refused_without_its_content(
 
 
 def test_missing_token_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="FileNotFoundError @ control.token_file"):
+    with pytest.raises(ConfigError, match=r"FileNotFoundError @ control\.token_file"):
         load_token(Control(token_file=str(tmp_path / "none")), {})
 
 

@@ -1,5 +1,7 @@
 """Small makers of events and states for the core's tests."""
 
+from typing import Any
+
 from polytrade.core.book import UNKNOWN_TRADE
 from polytrade.core.effects import PlaceOrder
 from polytrade.core.events import BookChanged, BookReplaced, MarketListed, TradePrinted
@@ -13,9 +15,9 @@ END_NS = 1_300 * SECOND_NS
 SHARE = 1_000_000
 
 
-def listed(ts_ns: int = 0, **changes: object) -> MarketListed:
+def listed(ts_ns: int = 0, **changes: Any) -> MarketListed:
     """An up/down market of BTC, 5 minutes, settled on the 60 s average."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "ts_ns": ts_ns,
         "market": MARKET,
         "slug": "btc-updown-5m-1000",
@@ -42,10 +44,10 @@ def listed(ts_ns: int = 0, **changes: object) -> MarketListed:
     unknown = set(changes) - set(fields)
     assert not unknown, unknown
     fields.update(changes)
-    return MarketListed(**fields)  # type: ignore[arg-type]
+    return MarketListed(**fields)
 
 
-def market(**changes: object) -> MarketState:
+def market(**changes: Any) -> MarketState:
     """The state of `listed(...)`, without a book."""
     return MarketState(listed(**changes), "enforce", 250_000_000)
 

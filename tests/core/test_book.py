@@ -219,8 +219,8 @@ def test_any_arrival_order_ends_in_the_venues_book(
     """The venue applies changes in order; we get them shuffled: same levels, fitting last hash."""
     truth: dict[tuple[int, int], int] = {}
     events = []
-    for number, (side, cents, hundredths, token) in enumerate(moves):
-        price, size = cents * 100, hundredths * 10_000
+    for number, (yes_side, cents, hundredths, token) in enumerate(moves):
+        side, price, size = yes_side, cents * 100, hundredths * 10_000
         truth[(side, price)] = size
         bids = [(p, s) for (sd, p), s in truth.items() if sd == BUY and s]
         asks = [(p, s) for (sd, p), s in truth.items() if sd == SELL and s]
@@ -238,7 +238,6 @@ def test_any_arrival_order_ends_in_the_venues_book(
     assert verdicts[-1] == MATCHED
     for (side, price), size in truth.items():
         assert book.size_e6(side, price) == size
-    bids = [p for (sd, p), s in truth.items() if sd == BUY and s]
-    asks = [p for (sd, p), s in truth.items() if sd == SELL and s]
-    assert book.bid_e4 == max(bids, default=0)
-    assert book.ask_e4 == min(asks, default=ONE_E4)
+    best_bid = max((p for (sd, p), s in truth.items() if sd == BUY and s), default=0)
+    best_ask = min((p for (sd, p), s in truth.items() if sd == SELL and s), default=ONE_E4)
+    assert (book.bid_e4, book.ask_e4) == (best_bid, best_ask)

@@ -258,7 +258,7 @@ def test_open_orders_are_listed_oldest_first_by_market() -> None:
     }
 
 
-def test_closed_orders_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_orders_are_remembered_up_to_a_bound() -> None:
     orders = Orders()
     for number in range(o.HISTORY_MAX + 3):
         orders.open(place(name=f"o{number}"), 1)

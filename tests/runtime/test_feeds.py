@@ -15,11 +15,17 @@ from polytrade.core.events import Event, FeedDown, FeedGap, ReferenceTicked
 from polytrade.core.ids import FAST
 from polytrade.core.units import SECOND_NS
 from polytrade.reference.codec import FeedCodec
-from polytrade.runtime.feeds import FeedPlan, link_settings, plan_feeds, run_reference_feed
+from polytrade.runtime.feeds import (
+    FeedPlan,
+    feed_policy,
+    link_settings,
+    plan_feeds,
+    run_reference_feed,
+)
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.links import QUARANTINE, FeedStatus, RateMeter
-from polytrade.runtime.supervise import Policy, TaskTable, supervise
+from polytrade.runtime.supervise import TaskTable, supervise
 from polytrade.testing.sockets import START_NS, FakeNet, Peer, trio_clock
 from polytrade.wire_roles import WireError
 
@@ -91,7 +97,7 @@ class Stage:
             status=self.status,
             hosts=self.hosts,
         )
-        policy = Policy(delay_s_min=1, delay_s_max=1)
+        policy = feed_policy(Feeds(backoff_min_s=1, backoff_max_s=1))
         rng = random.Random(1)
         self.nursery.start_soon(partial(supervise, SOURCE, run, policy, table=self.tasks, rng=rng))
 
@@ -167,6 +173,7 @@ async def test_no_answer_at_all_is_down_by_the_pong_limit(stage, autojump_clock)
     stage.start(silence_s=1000.0)
     peer = await stage.accept()
     await peer.wait_closed()
+    await wait_all_tasks_blocked()
     assert stage.events() == [(0.12, "feed_up"), (30.12, "feed_down: no pong")]
 
 
@@ -176,6 +183,7 @@ async def test_protocol_pongs_count_as_answers(stage, autojump_clock):
     stage.start(silence_s=100.0)
     peer = await stage.accept()
     await peer.wait_closed()
+    await wait_all_tasks_blocked()
     assert stage.events() == [(0.12, "feed_up"), (100.12, "feed_down: silent")]
 
 

@@ -190,6 +190,8 @@ async def test_closed_inbox_drains_and_ends():
     inbox = Inbox(Hands().clock(), 10)
     inbox.put_frame(SOURCE, "{}", START_NS, [quote("a"), quote("b")])
     inbox.close()
+    inbox.put(FeedUp(START_NS, SOURCE))  # said while stopping: goes nowhere
+    assert not inbox.put_frame(SOURCE, "{}", START_NS, [quote("c")])
     assert await inbox.receive() == quote("a")
     assert await inbox.receive() == quote("b")
     with pytest.raises(trio.EndOfChannel):

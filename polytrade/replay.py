@@ -1,0 +1,315 @@
+"""Replay: the same engine, stepped through a journal or a raw recording again.
+
+A journal holds every event in the order it was stepped, fills included: only the engine runs, and
+its effects must be those of the journal. A recording holds frames: they go through the live
+decoders, and paper fills are made anew by the same model.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Final, Protocol
+
+import orjson
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from polytrade import __version__
+from polytrade.captures import CaptureError, CaptureReader
+from polytrade.config import Config
+from polytrade.core.effects import Effect
+from polytrade.core.events import Event, FeedGap, OrderFilled, RecordsLost
+from polytrade.core.units import MS_NS
+from polytrade.decoding import FrameDecoders, recorded_events
+from polytrade.importers import read_capture, sniff
+from polytrade.journal import STEM as JOURNAL_STEM
+from polytrade.journal import DataDigest, EffectDigest, JournalEntry, JournalReader, read_journal
+from polytrade.replay_result import Divergence, ReplayResult, Stepper, account_of, books_of
+from polytrade.segments import FrameReader, JournalError, segments_of
+from polytrade.session import build_session, run_started
+from polytrade.strict import config_digest, load, structure
+
+RAW_STEM: Final = "raw"
+"""The recorder's files in a run folder."""
+PROGRESS_EVERY: Final = 10_000
+"""Events between two reports of progress: about ten a second."""
+
+Progressed = Callable[[int], None]
+
+
+class Build(Protocol):
+    """Makes what a replay drives: `session.build_session`."""
+
+    def __call__(self, config: Config, *, paper: bool) -> Stepper:
+        """A new session, with a paper venue or without."""
+
+
+def replay(
+    path: Path | str,
+    *,
+    until: int | None = None,
+    verify: bool = True,
+    config: Config | None = None,
+    progress: Progressed | None = None,
+    build: Build = build_session,
+) -> ReplayResult:
+    """Replay a run folder, a journal segment, or a capture of any known layout.
+
+    A folder with a journal is replayed by its journal. `until` stops after that many events;
+    `verify` compares a journal's effects; `config` replaces the journal's own, or the defaults a
+    capture is replayed under. Raises JournalError and CaptureError for files that are neither,
+    ConfigError for a configuration that no longer fits; OSError passes through.
+    """
+    path = Path(path)
+    run = _Run(path, until, progress)
+    journal = _journal_of(path)
+    if journal is not None:
+        _replay_journal(run, journal, verify, config, build)
+    else:
+        _replay_capture(run, path, config or Config(), build)
+    return run.finish()
+
+
+class _Run:
+    """The counting half of a replay; the session is set before the first event."""
+
+    session: Stepper
+
+    def __init__(self, path: Path, until: int | None, progress: Progressed | None) -> None:
+        self.result = ReplayResult(path=str(path), kind="")
+        self._until = until
+        self._progress = progress
+        self._effects = EffectDigest()
+        self._data = DataDigest()
+        self._tags: Counter[str] = Counter()
+        self._effect_tags: Counter[str] = Counter()
+        self._gaps: Counter[str] = Counter()
+        self._started_ns = perf_counter_ns()
+
+    def enough(self) -> bool:
+        """Whether `until` is reached."""
+        return self._until is not None and self.result.events >= self._until
+
+    def took(self, event: Event, effects: list[Effect]) -> None:
+        """Count an event and what the engine answered."""
+        result = self.result
+        result.events += 1
+        result.last_ts_ns = event.ts_ns
+        if result.events == 1:
+            result.first_ts_ns = event.ts_ns
+        self._tags[event.TAG] += 1
+        self._data.add(event)
+        if isinstance(event, FeedGap):
+            self._gaps[event.reason] += 1
+        elif isinstance(event, OrderFilled):
+            result.fills += 1
+        if effects:
+            self._effects.add(event.ts_ns, effects)
+            self._effect_tags.update(effect.TAG for effect in effects)
+        if self._progress is not None and result.events % PROGRESS_EVERY == 0:
+            self._progress(result.events)
+
+    def finish(self) -> ReplayResult:
+        """The result, with the digests and the state of the engine."""
+        result, engine = self.result, self.session.engine
+        result.elapsed_s = (perf_counter_ns() - self._started_ns) / 1e9
+        result.events_per_s = round(result.events / max(result.elapsed_s, 1e-9))
+        result.effects = self._effects.count
+        result.effect_digest = self._effects.hexdigest()
+        result.data_digest = self._data.hexdigest()
+        result.events_by_type = dict(sorted(self._tags.items()))
+        result.effects_by_type = dict(sorted(self._effect_tags.items()))
+        result.orders = self._effect_tags["place_order"]
+        result.gaps = dict(sorted(self._gaps.items()))
+        result.account = account_of(engine)
+        result.quality = engine.quality()
+        result.books = books_of(engine)
+        try:
+            engine.ledger.check(engine.orders)
+        except AssertionError as error:
+            result.broken = f"the ledger does not balance: {error}"
+        return result
+
+
+def _replay_journal(
+    run: _Run, reader: JournalReader, verify: bool, config: Config | None, build: Build
+) -> None:
+    result, header = run.result, reader.header
+    result.kind = "journal"
+    result.run_id = header.run_id
+    if config is None:
+        config = structure(header.config)
+    elif config_digest(config) != header.config_digest:
+        result.notes.append("not the configuration of the run: effects differ where it matters")
+    if header.code_version != __version__:
+        result.notes.append(f"recorded by {header.code_version}, replayed by {__version__}")
+    if not verify:
+        result.unverified = "comparison was not asked for"
+    elif header.part != 1:
+        result.unverified = f"part {header.part} of a run: the engine's state before it is unknown"
+    run.session = build(config, paper=False)
+    whole = True
+    for entry in reader:
+        if run.enough():
+            whole = False
+            break
+        _replay_entry(run, entry)
+    if whole:
+        result.lost_tail = str(reader.lost_tail or "")
+        result.clean = reader.trailer is not None
+        if reader.trailer is not None and not result.unverified:
+            result.expected_digest = reader.trailer.effect_digest
+
+
+def _replay_entry(run: _Run, entry: JournalEntry) -> None:
+    result, event = run.result, entry.event
+    if isinstance(event, RecordsLost):  # a mark of the journal's own: the live engine saw nothing
+        result.records_lost += event.count
+        result.unverified = result.unverified or f"records were lost before event {entry.seq}"
+        return
+    try:
+        effects = run.session.engine.step(event)
+    except Exception as error:
+        error.add_note(f"replaying event {entry.seq} of {result.path}: {event!r}")
+        raise
+    run.took(event, effects)
+    if result.unverified or result.divergence is not None:
+        return
+    if not entry.complete:
+        result.unverified = "effects of the last event may be missing"
+        return
+    got = [effect.row() for effect in effects]
+    if got != entry.effects and _plain(got) != entry.effects:
+        result.divergence = Divergence(entry.seq, event.row(), entry.effects, got)
+    else:
+        result.verified += 1
+
+
+def _plain(rows: list[list[object]]) -> object:
+    """Rows as they come back from JSON, where tuples have become lists."""
+    return orjson.loads(orjson.dumps(rows))
+
+
+def _replay_capture(run: _Run, path: Path, config: Config, build: Build) -> None:
+    result = run.result
+    own = _own_capture(path)
+    capture = own or read_capture(path)
+    result.kind = "capture" if isinstance(capture, CaptureReader) else f"{capture.layout} capture"
+    header = capture.header
+    result.run_id = header.run_id
+    result.generated = header.generated
+    if header.note:
+        result.notes.append(header.note)
+    decoders = FrameDecoders()
+    run.session = build(config, paper=True)
+    events = recorded_events(
+        capture,
+        decoders,
+        lambda ts_ns: run_started(config, ts_ns, header.run_id or "replay"),
+        config.latency.tick_interval_ms * MS_NS,
+    )
+    whole = _step_all(run, events)
+    result.frames = decoders.frames.total()
+    result.messages = decoders.messages()
+    result.unknown = decoders.unknown()
+    result.malformed = dict(sorted(decoders.malformed.items()))
+    result.malformed_reasons = decoders.reasons
+    result.unsupported = dict(sorted(decoders.unsupported.items()))
+    result.foreign = decoders.foreign()
+    if own is not None and whole:
+        result.missing_records = own.losses.missing
+        result.damaged_records = own.losses.damaged
+        result.lost_tail = "; ".join(map(str, own.losses.tails))
+        result.clean = not own.losses
+
+
+def _step_all(run: _Run, events: Iterable[Event]) -> bool:
+    """Handle every event; False when `until` came first."""
+    session = run.session
+    for number, event in enumerate(events, 1):
+        if run.enough():
+            return False
+        try:
+            steps = session.handle(event)
+        except Exception as error:
+            error.add_note(f"replaying event {number} of {run.result.path}: {event!r}")
+            raise
+        for stepped, effects in steps:
+            run.took(stepped, effects)
+    return True
+
+
+def _journal_of(path: Path) -> JournalReader | None:
+    """The journal at `path`; None when there is something else."""
+    if path.is_dir():
+        return read_journal(path) if segments_of(path, JOURNAL_STEM) else None
+    if path.name.startswith(f"{JOURNAL_STEM}-"):
+        return read_journal(path)
+    first = next(iter(FrameReader(path)), b"")
+    return read_journal(path) if first.startswith(b'{"polytrade_journal"') else None
+
+
+def _own_capture(path: Path) -> CaptureReader | None:
+    """The recording of ours at `path`, which knows what it lost; None for any other capture."""
+    if path.is_dir():
+        parts = segments_of(path, RAW_STEM)
+        return CaptureReader(*parts) if parts else None
+    return CaptureReader(path) if sniff(path) is None else None
+
+
+def run_replay_command(
+    path: Path, *, as_json: bool, until: int | None, verify: bool, configs: Path | None
+) -> int:
+    """`polytrade replay`: print the result; 1 when it contradicts the journal or is unreadable.
+
+    ConfigError passes through for a configuration, of the journal or in `configs`, that is wrong.
+    """
+    config = load(configs) if configs is not None else None
+    try:
+        result = _with_progress(path, until, verify, config)
+    except (JournalError, CaptureError, OSError) as error:
+        Console(stderr=True).print(f"replay: {error}", markup=False, highlight=False)
+        return 1
+    if as_json:
+        sys.stdout.write(result.to_json() + "\n")
+    else:
+        print_result(result, Console())
+    return 0 if result.matches else 1
+
+
+def _with_progress(
+    path: Path, until: int | None, verify: bool, config: Config | None
+) -> ReplayResult:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("replaying", total=None)
+
+        def progressed(events: int) -> None:
+            bar.update(task, description=f"replaying, {events:,} events")
+
+        return replay(path, until=until, verify=verify, config=config, progress=progressed)
+
+
+def print_result(result: ReplayResult, console: Console) -> None:
+    """The report for people: a table on a terminal, `name: text` lines elsewhere."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, text in result.rows():
+        if console.is_terminal:
+            table.add_row(Text(name, style="dim"), Text(text))
+        else:
+            console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        console.print(table)
+    lines = [f"note: {note}" for note in result.notes]
+    lines += [f"malformed: {reason}" for reason in result.malformed_reasons]
+    if result.divergence is not None:
+        lines += result.divergence.lines()
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

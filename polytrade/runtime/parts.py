@@ -1,0 +1,273 @@
+"""The parts of a run, built from the configuration and wired to each other."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from os import environ
+from pathlib import Path
+from typing import Final, Protocol
+
+import attrs
+import httpx2
+import structlog
+import trio
+
+import polytrade
+from polytrade import strict
+from polytrade.config import Config, Control
+from polytrade.core.events import ModeSet
+from polytrade.core.limits import HALT
+from polytrade.core.units import MS_NS, SECOND_NS
+from polytrade.journal import JournalHeader, prune_runs
+from polytrade.meter import Meter
+from polytrade.polymarket.books import Instruments, RestBookDecoder
+from polytrade.polymarket.clob import Clob
+from polytrade.polymarket.discovery import GAMMA_SOURCE, Discovery, GammaError, run_clock_check
+from polytrade.polymarket.feed import MarketFeed
+from polytrade.polymarket.gamma import GammaDecoder
+from polytrade.polymarket.rest import Rest, new_client
+from polytrade.polymarket.wire import MarketDecoder
+from polytrade.runtime.feeds import link_settings, plan_feeds, run_reference_feed
+from polytrade.runtime.hosts import HostTable
+from polytrade.runtime.inbox import Clock, Inbox
+from polytrade.runtime.journaling import Journal
+from polytrade.runtime.links import FeedTable
+from polytrade.runtime.observe import Observer
+from polytrade.runtime.recorder import Recorder
+from polytrade.runtime.risk import RiskWatch
+from polytrade.runtime.socket import open_socket
+from polytrade.runtime.status import Commands, DaemonStatus
+from polytrade.runtime.strategy import Strategy
+from polytrade.runtime.supervise import Policy, TaskTable
+from polytrade.segments import JournalError
+from polytrade.session import Session, build_session
+
+log = structlog.get_logger(__name__)
+
+CLOSE_CLIENT_S: Final = 2.0
+
+Run = Callable[[], Awaitable[None]]
+
+
+class ControlTask(Protocol):
+    """What the daemon is given to run as its control plane."""
+
+    async def __call__(
+        self,
+        read: Callable[[], DaemonStatus],
+        commands: Commands,
+        config: Control,
+        stopping: trio.Event,
+    ) -> None:
+        """Serve until `stopping` is set."""
+
+
+@attrs.define(kw_only=True)
+class Parts:
+    """Everything a run is made of. `feeds` are the producers by task name."""
+
+    run_id: str
+    inbox: Inbox
+    session: Session
+    strategy: Strategy
+    watch: RiskWatch
+    observer: Observer
+    commands: Commands
+    tasks: TaskTable
+    market_feed: MarketFeed
+    discovery: Discovery
+    feeds: dict[str, Run]
+    decoder: MarketDecoder
+    journal: Journal | None
+    recorder: Recorder | None
+
+    def next_window(self) -> int:
+        """Begin a new measuring window; its number."""
+        self.observer.window_id += 1
+        return self.observer.window_id
+
+
+@asynccontextmanager
+async def build_parts(
+    config: Config, root: Path, clock: Clock, rng: random.Random
+) -> AsyncIterator[Parts]:
+    """The parts, with one HTTP client that lives as long as the block.
+
+    Raises ConfigError, PluginError and JournalError for what cannot be built.
+    """
+    client = new_client()
+    try:
+        yield _build(config, root, clock, rng, client)
+    finally:
+        with trio.move_on_after(CLOSE_CLIENT_S, shield=True):
+            await client.aclose()
+
+
+def _build(
+    config: Config, root: Path, clock: Clock, rng: random.Random, client: httpx2.AsyncClient
+) -> Parts:
+    created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
+    run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+    session = build_session(config)
+    journal, recorder = _records(config, root, run_id, created, session)
+    inbox = Inbox(clock, config.latency.inbox_capacity, recorder=recorder)
+    session.tape = journal
+    if journal is not None:
+        journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
+    meter = Meter(config.risk.stale_tick_filter_ms * MS_NS)
+    strategy = Strategy(session, inbox, journal, meter, config.latency)
+    watch = RiskWatch(config, session, inbox)
+    tasks, feeds, hosts = TaskTable(), FeedTable(), HostTable(clock)
+    observer = Observer(
+        config,
+        run_id,
+        strategy,
+        watch,
+        tasks=tasks,
+        feeds=feeds,
+        hosts=hosts,
+        journal=journal,
+        recorder=recorder,
+    )
+    wiring = _wire(config, clock, rng, client, inbox, tasks, feeds, hosts)
+    return Parts(
+        run_id=run_id,
+        inbox=inbox,
+        session=session,
+        strategy=strategy,
+        watch=watch,
+        observer=observer,
+        commands=Commands(),
+        tasks=tasks,
+        journal=journal,
+        recorder=recorder,
+        market_feed=wiring.market_feed,
+        discovery=wiring.discovery,
+        decoder=wiring.decoder,
+        feeds=wiring.feeds,
+    )
+
+
+@attrs.frozen
+class Wiring:
+    """The producers, and what others need of them."""
+
+    market_feed: MarketFeed
+    discovery: Discovery
+    decoder: MarketDecoder
+    feeds: dict[str, Run]
+
+
+def _wire(
+    config: Config,
+    clock: Clock,
+    rng: random.Random,
+    client: httpx2.AsyncClient,
+    inbox: Inbox,
+    tasks: TaskTable,
+    table: FeedTable,
+    hosts: HostTable,
+) -> Wiring:
+    """Feeds and discovery: everything that puts market data into the inbox."""
+    feeds = config.feeds
+    instruments = Instruments()
+    decoder = MarketDecoder(instruments)
+    clob = Clob(
+        feeds.clob_url,
+        client=client,
+        hosts=hosts,
+        clock=clock,
+        decoder=RestBookDecoder(instruments),
+    )
+    policy = Policy(
+        delay_s_min=feeds.backoff_min_s,
+        delay_s_max=feeds.backoff_max_s,
+        healthy_s=feeds.healthy_s,
+    )
+    market_feed = MarketFeed(
+        feeds,
+        decoder=decoder,
+        clob=clob,
+        connect=open_socket,
+        inbox=inbox,
+        tasks=tasks,
+        statuses=table,
+        hosts=hosts,
+        policy=policy,
+        rng=rng,
+    )
+    discovery = Discovery(
+        config.universe,
+        gamma=Rest(feeds.gamma_url, client=client, hosts=hosts, clock=clock, error=GammaError),
+        decoder=GammaDecoder(instruments),
+        instruments=instruments,
+        inbox=inbox,
+        want=market_feed.want,
+        status=table.open(GAMMA_SOURCE, feeds.gamma_url),
+        policy=policy,
+        rng=rng,
+    )
+    runs: dict[str, Run] = {
+        "discovery": discovery.run,
+        "market feed": market_feed.run,
+        "clock check": partial(run_clock_check, clob, inbox),
+    }
+    plans, off = plan_feeds(feeds, config.universe.coins, environ)
+    for plan in plans:
+        runs[plan.source] = partial(
+            run_reference_feed,
+            plan,
+            connect=open_socket,
+            inbox=inbox,
+            settings=link_settings(plan, feeds),
+            status=table.open(plan.source, plan.url),
+            hosts=hosts,
+        )
+    for source, why in off.items():
+        log.info("feed is off", source=source, why=why)
+    return Wiring(market_feed, discovery, decoder, runs)
+
+
+def _records(
+    config: Config, root: Path, run_id: str, created: datetime, session: Session
+) -> tuple[Journal | None, Recorder | None]:
+    """The journal and the recorder the configuration asks for; JournalError when one cannot be."""
+    storage = config.storage
+    data_dir = root / storage.data_dir
+    stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        pruned = prune_runs(data_dir, max(storage.keep_runs - 1, 1) if storage.keep_runs else 0)
+    except OSError as error:
+        raise JournalError(data_dir, error.strerror or str(error)) from error
+    if pruned:
+        log.info("old runs removed", runs=len(pruned))
+    journal = recorder = None
+    if storage.journal:
+        header = JournalHeader(
+            run_id=run_id,
+            created=stamp,
+            code_version=polytrade.__version__,
+            config=strict.to_dict(config),
+            config_digest=strict.config_digest(config),
+            plugins=dict(session.lineup.plugins),
+        )
+        journal = Journal.open(data_dir, header, config.latency, segment_mb=storage.segment_mb)
+    if storage.record_raw or config.latency.json_mode == "raw":
+        recorder = Recorder(
+            data_dir,
+            run_id,
+            stamp,
+            config.latency,
+            segment_mb=storage.segment_mb,
+            on_failure=lambda error: log.error("recorder cannot write", error=str(error)),
+            on_recovered=lambda: log.info("the recorder is written again"),
+        )
+    return journal, recorder
+
+
+def _halt(inbox: Inbox, error: JournalError) -> None:
+    """No order without a journal: the engine halts until an operator resumes it."""
+    log.error("journal cannot be written", error=str(error))
+    inbox.put(ModeSet(inbox.now_ns(), HALT, f"journal: {error}"))

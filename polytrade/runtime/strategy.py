@@ -1,0 +1,124 @@
+"""The task that owns the engine: drain, step, measure, hand on.
+
+Its only waits are for the next event and, where the operator chose so, for room in the journal.
+Everything it sends is sent with `send_nowait`: an awaited send would close the ring of feeds,
+engine and execution and deadlock.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from polytrade.config import Latency
+from polytrade.core.effects import Alarmed, Effect, RequestSnapshot
+from polytrade.core.events import Event
+from polytrade.core.trust import SYNCED
+from polytrade.meter import Meter
+from polytrade.runtime.inbox import Inbox
+from polytrade.runtime.journaling import Journal
+from polytrade.runtime.status import AlarmRow
+from polytrade.session import Session
+
+ALARMS_MAX: Final = 50
+"""Alarms kept for operators: a screenful."""
+ACTIONS_MAX: Final = 4096
+"""Effects waiting for the execution task: four a market for the most markets followed (1000)."""
+
+Listener = Callable[[Event, list[Effect]], None]
+
+
+class ActionsFull(AssertionError):
+    """The execution task does not consume: an invariant is broken, the process ends."""
+
+
+class Strategy:
+    """Steps the session with what the inbox holds, in order, and hands effects on."""
+
+    def __init__(
+        self,
+        session: Session,
+        inbox: Inbox,
+        journal: Journal | None,
+        meter: Meter,
+        latency: Latency,
+    ) -> None:
+        self.session = session
+        self.inbox = inbox
+        self.journal = journal
+        self.meter = meter
+        self.alarms: deque[AlarmRow] = deque(maxlen=ALARMS_MAX)
+        self.effects: Counter[str] = Counter()
+        self.events = 0
+        self.first_book_seen = False
+        self.first_reference_seen = False
+        self.listeners: list[Listener] = []
+        self._drain_max = latency.drain_max
+        self._turned = trio.Event()
+        self._send: trio.MemorySendChannel[Effect]
+        self.actions: trio.MemoryReceiveChannel[Effect]
+        self._send, self.actions = trio.open_memory_channel(ACTIONS_MAX)
+
+    async def run(self) -> None:
+        """Step until the inbox is closed and empty."""
+        with self._send:
+            while True:
+                try:
+                    event = await self.inbox.receive()
+                    for _ in range(self._drain_max):
+                        self._handle(event)
+                        event = self.inbox.receive_nowait()
+                    self._handle(event)
+                except trio.WouldBlock:
+                    pass
+                except trio.EndOfChannel:
+                    self._turn()
+                    return
+                self._turn()
+                if self.journal is not None and self.journal.must_wait:
+                    await self.journal.wait_room()
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds after a batch of events; the caller bounds the wait."""
+        while not condition():
+            await self._turned.wait()
+
+    def _handle(self, event: Event) -> None:
+        backlog_ns = max(self.inbox.clock.now_ns() - event.ts_ns, 0)
+        began_ns = time.perf_counter_ns()
+        steps = self.session.handle(event)
+        step_ns = time.perf_counter_ns() - began_ns
+        self.events += len(steps)
+        for stepped, effects in steps:
+            last = stepped is event
+            self.meter.observe(stepped, effects, step_ns if last else 0, backlog_ns if last else 0)
+            if effects:
+                self._hand_on(stepped, effects)
+            for listener in self.listeners:
+                listener(stepped, effects)
+
+    def _hand_on(self, event: Event, effects: list[Effect]) -> None:
+        for effect in effects:
+            self.effects[effect.TAG] += 1
+            if isinstance(effect, RequestSnapshot):
+                try:
+                    self._send.send_nowait(effect)
+                except trio.WouldBlock:
+                    raise ActionsFull(f"{ACTIONS_MAX} effects wait for execution") from None
+            elif isinstance(effect, Alarmed):
+                self.alarms.append(
+                    AlarmRow(ts_ns=event.ts_ns, name=effect.name, detail=effect.detail)
+                )
+
+    def _turn(self) -> None:
+        engine = self.session.engine
+        if not self.first_book_seen:
+            markets = engine.markets.values()
+            self.first_book_seen = any(market.trust.state == SYNCED for market in markets)
+        if not self.first_reference_seen:
+            references = engine.references.values()
+            self.first_reference_seen = any(reference.ts_ns for reference in references)
+        turned, self._turned = self._turned, trio.Event()
+        turned.set()

@@ -1,0 +1,108 @@
+"""The local venue as a child process: started with the daemon, gone with it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import structlog
+import trio
+
+from polytrade.config import Config, Feeds, Source
+from polytrade.errors import ConfigError, Problem
+
+log = structlog.get_logger(__name__)
+
+READY_S: Final = 30.0
+"""Longest the venue may take to answer: it reads its captures first (1 s for 20 MB)."""
+STOP_S: Final = 3.0
+LINE_MAX: Final = 1 << 20
+"""Longest ready line: 20 KB for 100 markets."""
+EXCHANGES: Final = ("binance", "coinbase", "kraken", "okx", "bybit")
+
+
+class VenueError(Exception):
+    """The local venue did not start."""
+
+
+@asynccontextmanager
+async def managed_venue(config: Config, root: Path) -> AsyncIterator[Config]:
+    """The configuration with the addresses of a venue that runs for the length of the block.
+
+    With `venue.managed` off the configuration itself. Raises ConfigError for a capture that is not
+    there, VenueError when the venue does not get ready.
+    """
+    if not config.venue.managed:
+        yield config
+        return
+    command = _command(config, root)
+    process = await trio.lowlevel.open_process(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        ready = await _read_ready(process)
+        log.info("local venue is up", pid=process.pid, markets=len(ready.get("slugs", ())))
+        yield attrs.evolve(config, feeds=_addresses(config.feeds, ready))
+    finally:
+        with trio.move_on_after(STOP_S, shield=True):
+            process.terminate()
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+
+
+def _command(config: Config, root: Path) -> Sequence[str]:
+    venue = config.venue
+    files = [root / path for path in venue.playback]
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing or not files:
+        found = ", ".join(missing) or "none"
+        raise ConfigError(Problem(f"expected captures that exist, found {found}", "venue.playback"))
+    return (
+        sys.executable,
+        "-m",
+        "polytrade",
+        "sandbox",
+        *(part for path in files for part in ("--playback", str(path))),
+        "--speed",
+        str(venue.speed),
+        "--loop" if venue.loop else "--no-loop",
+        "--shift" if venue.shift else "--no-shift",
+        "--exit-with-parent",
+    )
+
+
+async def _read_ready(process: trio.Process) -> dict[str, Any]:
+    """The venue's first line: its addresses."""
+    assert process.stdout is not None
+    line = b""
+    with trio.move_on_after(READY_S):
+        while not line.endswith(b"\n") and len(line) < LINE_MAX:
+            chunk = await process.stdout.receive_some()
+            if not chunk:
+                break
+            line += chunk
+    try:
+        ready = json.loads(line)
+    except ValueError:
+        ready = None
+    if not isinstance(ready, dict) or not ready.get("ready"):
+        raise VenueError(f"the local venue is not ready after {READY_S:g} s: {line[:200]!r}")
+    return ready
+
+
+def _addresses(feeds: Feeds, ready: dict[str, Any]) -> Feeds:
+    """The feeds with the venue's addresses; what the venue does not serve is switched off."""
+    changes: dict[str, Any] = {
+        name: ready.get(name, "") for name in ("market_url", "clob_url", "gamma_url", "rtds_url")
+    }
+    changes["polybolt_url"] = ready.get("polybolt_url", "")
+    for name in EXCHANGES:
+        source: Source = getattr(feeds, name)
+        url = ready.get(f"{name}_url", "")
+        changes[name] = attrs.evolve(source, enabled=source.enabled and bool(url), url=url)
+    return attrs.evolve(feeds, **changes)
