@@ -127,12 +127,13 @@ def _read_folder(folder: Path) -> ImportedCapture:
 
 def _opener(path: Path, layout: Layout) -> Frames:
     def frames() -> Iterator[RawFrame]:
-        number = 0
+        count = 0
         try:
-            for number, frame in enumerate(layout.read(path), 1):
+            for frame in layout.read(path):
+                count += 1
                 yield frame
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            reason = f"frame {number + 1}: expected {layout.looks}, found {error!r:.120}"
+            reason = f"frame {count + 1}: expected {layout.looks}, found {error!r:.120}"
             raise CaptureError(path, reason) from error
 
     return frames

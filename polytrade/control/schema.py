@@ -59,7 +59,8 @@ def parse_body(kind: type[T], raw: bytes) -> T:
     except ConfigError as error:
         problem = error.problems[0]
         unknown = problem.message.startswith("unknown")
-        known = ", ".join(field.name for field in attrs.fields(kind)) or "no fields"  # type: ignore[arg-type]
+        fields = attrs.fields(kind)  # type: ignore[arg-type]
+        known = ", ".join(field.name for field in fields) or "no fields"
         raise FaultError(
             Fault(
                 status=400,

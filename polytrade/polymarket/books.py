@@ -109,6 +109,9 @@ def explain(body: Any, error: Exception) -> str:
     Looks field by field for the first bad one, which the decoders themselves do not: they only
     fail. Falls back on the error when each field is fine on its own.
     """
+    if isinstance(error, orjson.JSONDecodeError):
+        return f"expected JSON: {error!s:.200}"
+    where = ""
     for message in body if isinstance(body, list) else [body]:
         if not isinstance(message, dict):
             return f"expected a message as an object, found {message!r:.80}"
@@ -119,7 +122,7 @@ def explain(body: Any, error: Exception) -> str:
         if fault:
             return fault + where
     if isinstance(error, KeyError):
-        return f"expected field {error.args[0]!r:.80}{where if body else ''}"
+        return f"expected field {error.args[0]!r:.80}{where}"
     return f"{error!s:.200}"
 
 

@@ -46,7 +46,7 @@ async def managed_venue(config: Config, root: Path) -> AsyncIterator[Config]:
     try:
         ready = await _read_ready(process)
         log.info("local venue is up", pid=process.pid, markets=len(ready.get("slugs", ())))
-        yield attrs.evolve(config, feeds=_addresses(config.feeds, ready))
+        yield attrs.evolve(config, feeds=venue_addresses(config.feeds, ready))
     finally:
         with trio.move_on_after(STOP_S, shield=True):
             process.terminate()
@@ -95,7 +95,7 @@ async def _read_ready(process: trio.Process) -> dict[str, Any]:
     return ready
 
 
-def _addresses(feeds: Feeds, ready: dict[str, Any]) -> Feeds:
+def venue_addresses(feeds: Feeds, ready: dict[str, Any]) -> Feeds:
     """The feeds with the venue's addresses; what the venue does not serve is switched off."""
     changes: dict[str, Any] = {
         name: ready.get(name, "") for name in ("market_url", "clob_url", "gamma_url", "rtds_url")

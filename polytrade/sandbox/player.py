@@ -130,6 +130,7 @@ class Player:
         while math.isinf(venue.last_activity):
             await venue.activity.wait()
         with trio.move_on_at(venue.last_activity + venue.options.start_after_s):
+            await trio.lowlevel.checkpoint()
             while True:
                 quiet_at = venue.last_activity + venue.options.settle_s
                 if not venue.covered():

@@ -1,7 +1,9 @@
 """What the local venue answers over HTTP: CLOB, Gamma, and its own admin page."""
 
 import time
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import orjson
 import trio
@@ -13,6 +15,9 @@ from polytrade.sandbox.connection import Connection
 from polytrade.sandbox.faults import FaultRefused, parse_fault
 from polytrade.sandbox.listings import PAGE_DEFAULT, Listings, Obj
 from polytrade.sandbox.venue import Venue
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 BODY_MAX: Final = 65_536
 """Bytes of a request: five hundred token ids are 40,000."""
@@ -30,26 +35,41 @@ def _app(name: str) -> QuartTrio:
     return app
 
 
+def answered(handler: Callable[P, R]) -> Callable[P, Awaitable[R]]:
+    """A view of a handler that waits for nothing: it yields to the loop once, then answers."""
+
+    @wraps(handler)
+    async def view(*args: P.args, **kwargs: P.kwargs) -> R:
+        await trio.lowlevel.checkpoint()
+        return handler(*args, **kwargs)
+
+    return view
+
+
 def clob_app(venue: Venue) -> QuartTrio:
     """The CLOB's public endpoints (protocols 2.1), from the tracked books."""
     app = _app("sandbox.clob")
 
     @app.get("/ok")
-    async def ok() -> Response:
+    @answered
+    def ok() -> Response:
         return _json("OK")
 
     @app.get("/version")
-    async def version() -> Response:
+    @answered
+    def version() -> Response:
         return _json({"version": 2})
 
     @app.get("/time")
-    async def now() -> Response:
+    @answered
+    def now() -> Response:
         # clock-ok: the venue's own clock, which a client measures its skew against
         seconds = time.time_ns() / SECOND_NS + venue.skew_ms / 1000
         return _json(int(seconds))
 
     @app.get("/book")
-    async def book() -> Response:
+    @answered
+    def book() -> Response:
         token = request.args.get("token_id", "")
         if not token.isdigit():
             return _json({"error": "Invalid token id"}, 400)
@@ -77,7 +97,8 @@ def gamma_app(venue: Venue) -> QuartTrio:
     app = _app("sandbox.gamma")
 
     @app.before_request
-    async def fault() -> Response | None:
+    @answered
+    def fault() -> Response | None:
         if not venue.gamma_mode or venue.gamma_until <= trio.current_time():
             return None
         if venue.gamma_mode == "garbage":
@@ -87,31 +108,38 @@ def gamma_app(venue: Venue) -> QuartTrio:
         return _json({"error": "internal server error"}, 500)
 
     @app.get("/events/slug/<slug>")
-    async def event(slug: str) -> Response:
+    @answered
+    def event(slug: str) -> Response:
         return _single(venue.listings.events.get(slug))
 
     @app.get("/markets/slug/<slug>")
-    async def market(slug: str) -> Response:
+    @answered
+    def market(slug: str) -> Response:
         return _single(venue.listings.markets.get(slug))
 
     @app.get("/events")
-    async def events() -> Response:
+    @answered
+    def events() -> Response:
         return _json(_limited(_filtered(venue.listings, "events")))
 
     @app.get("/markets")
-    async def markets() -> Response:
+    @answered
+    def markets() -> Response:
         return _json(_limited(_filtered(venue.listings, "markets")))
 
     @app.get("/events/keyset")
-    async def events_keyset() -> Response:
+    @answered
+    def events_keyset() -> Response:
         return _keyset(venue.listings, "events")
 
     @app.get("/markets/keyset")
-    async def markets_keyset() -> Response:
+    @answered
+    def markets_keyset() -> Response:
         return _keyset(venue.listings, "markets")
 
     @app.get("/series")
-    async def series() -> Response:
+    @answered
+    def series() -> Response:
         return _json(venue.listings.series(request.args.get("slug", "")))
 
     return app
@@ -150,11 +178,13 @@ def admin_app(venue: Venue) -> QuartTrio:
     app = _app("sandbox.admin")
 
     @app.get("/admin/status")
-    async def status() -> Response:
+    @answered
+    def status() -> Response:
         return _json(venue_status(venue))
 
     @app.post("/admin/begin")
-    async def begin() -> Response:
+    @answered
+    def begin() -> Response:
         venue.begin.set()
         return _json({"begun": True})
 

@@ -189,7 +189,7 @@ async def test_reads_are_open_when_a_token_is_set(path: str) -> None:
     assert response.status_code == 200
 
 
-async def test_other_addresses_without_a_token_make_no_application() -> None:
+def test_other_addresses_without_a_token_make_no_application() -> None:
     with pytest.raises(ConfigError, match="is not loopback"):
         app_of(host="0.0.0.0")
 

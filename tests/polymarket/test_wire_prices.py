@@ -105,7 +105,7 @@ def test_rtds_empty_frames_give_nothing(frame):
 
 def test_rtds_error_bodies_are_wire_errors():
     frame = '{"body":{"message":"leger error"},"statusCode":500}'
-    with pytest.raises(WireError, match="venue error 500.*leger error"):
+    with pytest.raises(WireError, match=r"venue error 500.*leger error"):
         RtdsDecoder().decode(frame, TS, RTDS)
 
 
@@ -228,7 +228,7 @@ def test_polybolt_answers_give_nothing(frame):
 
 
 def test_polybolt_errors_are_wire_errors():
-    with pytest.raises(WireError, match="venue error 'bad_filter' 'price.crypto'"):
+    with pytest.raises(WireError, match=r"venue error 'bad_filter' 'price.crypto'"):
         frame = '{"op":"error","channel":"price.crypto","code":"bad_filter"}'
         PolyBoltDecoder().decode(frame, TS, BOLT)
 
@@ -252,6 +252,13 @@ def test_credentials_are_in_the_frame_but_in_no_repr():
         '{"apiKey":"the-key","secret":"the-secret","passphrase":"the-phrase"}}'
     )
     assert "the-" not in repr(credentials)
+
+
+def repr_json(body):
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return b"[]"
 
 
 PARTS = st.fixed_dictionaries(
@@ -278,7 +285,7 @@ PARTS = st.fixed_dictionaries(
 )
 
 
-@given(st.binary(max_size=64) | (PARTS | JSON).map(lambda body: repr_json(body)))
+@given(st.binary(max_size=64) | (PARTS | JSON).map(repr_json))
 def test_no_frame_raises_anything_but_wire_errors(raw):
     for target in (RtdsDecoder(), PolyBoltDecoder()):
         try:
@@ -286,10 +293,3 @@ def test_no_frame_raises_anything_but_wire_errors(raw):
                 orjson.dumps(event.row())
         except WireError as error:
             assert error.source == RTDS
-
-
-def repr_json(body):
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        return b"[]"

@@ -1,0 +1,191 @@
+"""The listening sockets: WebSockets on trio's own listeners, REST on hypercorn."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import hypercorn.trio
+import trio
+import trio_websocket
+from hypercorn.config import Config as HypercornConfig
+from quart_trio import QuartTrio
+
+from polytrade.errors import ConfigError, Problem
+from polytrade.sandbox.connection import HANDSHAKE_S, INBOUND_MAX, Connection
+from polytrade.sandbox.dialects import Dialect, MarketDialect, RtdsDialect
+from polytrade.sandbox.exchanges import BinanceDialect, ExchangeDialect
+from polytrade.sandbox.venue import Endpoint, Venue
+
+CLIENTS_MAX: Final = 64
+"""Connections an endpoint takes: two paths of a few shards are ten."""
+REST_STOP_S: Final = 2.0
+"""Longest a REST server may take to end once told to."""
+GRACEFUL_S: Final = 0.3
+"""What hypercorn gives requests under way; those here are answered from memory."""
+
+
+def _refused(name: str, address: str, error: OSError) -> ConfigError:
+    return ConfigError(Problem(f"cannot listen on {address} for {name}: {error}", "playback.port"))
+
+
+class SocketServer:
+    """One WebSocket endpoint. When killed it closes all, stays away, and listens again."""
+
+    def __init__(self, venue: Venue, endpoint: Endpoint) -> None:
+        self._venue = venue
+        self._endpoint = endpoint
+
+    async def serve(
+        self, port: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Accept clients until cancelled; `endpoint.port` is set when started. ConfigError."""
+        endpoint, host = self._endpoint, self._venue.options.host
+        endpoint.port = port
+        while True:
+            try:
+                listeners = await trio.open_tcp_listeners(endpoint.port, host=host)
+            except OSError as error:
+                raise _refused(endpoint.name, f"{host}:{endpoint.port}", error) from error
+            endpoint.port = listeners[0].socket.getsockname()[1]
+            endpoint.down = trio.Event()
+            task_status.started()
+            task_status = trio.TASK_STATUS_IGNORED
+            async with trio.open_nursery() as nursery:
+                accept = partial(_client, self._venue, endpoint)
+                nursery.start_soon(partial(trio.serve_listeners, accept, listeners))
+                await endpoint.down.wait()
+                nursery.cancel_scope.cancel()
+            await trio.sleep(endpoint.down_for_s)
+
+
+def _dialect(venue: Venue, endpoint: Endpoint, path: str) -> Dialect:
+    match endpoint.name:
+        case "market":
+            return MarketDialect(venue)
+        case "rtds":
+            return RtdsDialect(venue)
+        case "binance":
+            return BinanceDialect(path)
+    return ExchangeDialect(endpoint.name)
+
+
+async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -> None:
+    """One client, from its handshake to its end; nothing it does ends the venue."""
+    connection: Connection | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            request: trio_websocket.WebSocketRequest | None = None
+            with trio.move_on_after(HANDSHAKE_S):
+                request = await trio_websocket.wrap_server_stream(
+                    nursery, stream, max_message_size=INBOUND_MAX
+                )
+            if request is not None and len(endpoint.connections) < CLIENTS_MAX:
+                ws = await request.accept()
+                connection = _welcome(venue, endpoint, request.path, ws, stream, nursery)
+                await _hear(venue, connection, ws)
+            nursery.cancel_scope.cancel()
+    except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
+        pass
+    except* (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        if connection is not None:
+            endpoint.connections.pop(connection.number, None)
+            endpoint.closed.append(connection)
+            connection.ended()
+        await trio.aclose_forcefully(stream)
+
+
+def _welcome(
+    venue: Venue,
+    endpoint: Endpoint,
+    path: str,
+    ws: trio_websocket.WebSocketConnection,
+    stream: trio.SocketStream,
+    nursery: trio.Nursery,
+) -> Connection:
+    """Know a new client and start writing to it."""
+    dialect = _dialect(venue, endpoint, path)
+    number = venue.next_connection()
+    connection = Connection(number, endpoint.name, dialect, ws, stream, nursery.cancel_scope)
+    connection.faults.frozen_until = endpoint.frozen_until
+    endpoint.connections[number] = connection
+    if dialect.subscriptions:
+        venue.note_activity()
+    nursery.start_soon(connection.run_writer)
+    return connection
+
+
+async def _hear(
+    venue: Venue, connection: Connection, ws: trio_websocket.WebSocketConnection
+) -> None:
+    """Answer what the client says until it leaves; raises ConnectionClosed then."""
+    while True:
+        message = await ws.get_message()
+        text = message if isinstance(message, str) else message.decode(errors="replace")
+        before = connection.dialect.subscriptions
+        for answer, kind in connection.dialect.hear(text):
+            if kind == "dump" and connection.faults.frozen_until > trio.current_time():
+                connection.lost["frozen"] += 1
+            else:
+                connection.put(answer, kind)
+        if connection.dialect.subscriptions != before:
+            venue.note_activity()
+        await connection.wait_room()
+
+
+class RestServer:
+    """One REST endpoint. Hypercorn is ended by its own shutdown, also when we are cancelled."""
+
+    def __init__(
+        self, venue: Venue, endpoint: Endpoint, create_app: Callable[[Venue], QuartTrio]
+    ) -> None:
+        self._venue = venue
+        self._endpoint = endpoint
+        self._create_app = create_app
+        self._up = trio.Event()
+        self._shield = trio.CancelScope(shield=True)
+
+    async def serve(
+        self, port: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Answer until cancelled; `endpoint.port` is set when started. Raises ConfigError."""
+        endpoint = self._endpoint
+        endpoint.port = port
+        while True:
+            endpoint.down = trio.Event()
+            self._up = trio.Event()
+            self._shield = trio.CancelScope(shield=True)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._run_hypercorn)
+                try:
+                    await self._up.wait()
+                    task_status.started()
+                    task_status = trio.TASK_STATUS_IGNORED
+                    await endpoint.down.wait()
+                finally:
+                    endpoint.down.set()
+                    self._shield.deadline = trio.current_time() + REST_STOP_S
+            await trio.sleep(endpoint.down_for_s)
+
+    async def _run_hypercorn(self) -> None:
+        endpoint = self._endpoint
+        config = HypercornConfig()
+        config.bind = [f"{self._venue.options.host}:{endpoint.port}"]
+        config.accesslog = config.errorlog = None
+        config.graceful_timeout = GRACEFUL_S
+        # An application object cannot be served twice.
+        server = partial(
+            hypercorn.trio.serve,
+            self._create_app(self._venue),
+            config,
+            shutdown_trigger=endpoint.down.wait,
+        )
+        with self._shield:
+            async with trio.open_nursery() as nursery:
+                try:
+                    binds = await nursery.start(server)
+                except OSError as error:
+                    raise _refused(endpoint.name, config.bind[0], error) from error
+                endpoint.port = int(binds[0].rpartition(":")[2])
+                self._up.set()
