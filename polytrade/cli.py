@@ -94,9 +94,10 @@ def daemon(
         else:
             click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
         return OK
-    from polytrade.control.task import run_control
+    from polytrade.control.task import check_control, run_control
     from polytrade.runtime.daemon import main as run_daemon
 
+    check_control(config.control)
     return run_daemon(config, run_for, root=strict.project_root(directory), control=run_control)
 
 
@@ -111,10 +112,11 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
       polytrade record --config configs --run-for 3600
     """
     from polytrade import strict
-    from polytrade.control.task import run_control
+    from polytrade.control.task import check_control, run_control
     from polytrade.runtime.daemon import main as run_daemon
 
     config = strict.load(directory, (*overrides, "storage.record_raw=true"))
+    check_control(config.control)
     root = strict.project_root(directory)
     return run_daemon(config, run_for, root=root, control=run_control, record_only=True)
 

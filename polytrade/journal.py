@@ -2,7 +2,8 @@
 
 Rows are JSON arrays, one a line, in `<data_dir>/<run_id>/journal-000001.jsonl.zst`, ...:
 a header object first in every segment, then `[tag, ts_ns, ...]` an event, `["!", tag, ...]` an
-effect of the event above it, and `["=", events, effects, digest]` last of a run that was closed.
+effect of the event above it, `["?"]` where the engine never answered the event above, and
+`["=", events, effects, digest]` last of a run that was closed.
 """
 
 import hashlib
@@ -49,6 +50,9 @@ FORMAT: Final = 1
 STEM: Final = "journal"
 EFFECT_MARK: Final = "!"
 TRAILER_MARK: Final = "="
+UNANSWERED_MARK: Final = "?"
+UNANSWERED_LINE: Final = b'["?"]\n'
+"""Behind an event that was not stepped, or whose step failed: nothing to compare a replay with."""
 RUN_FILE_STEMS: Final = (STEM, "raw")
 """What `prune_runs` removes: the files a run writes by itself, and nothing else."""
 
@@ -62,9 +66,9 @@ def event_line(event: Event) -> bytes:
     return orjson.dumps(_ROWS[type(event)](event), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def effect_line(effect: Effect) -> bytes:
-    """The journal's line of an effect: its row behind the mark `!`."""
-    return orjson.dumps([EFFECT_MARK, *effect.row()], option=orjson.OPT_APPEND_NEWLINE)
+def effect_line(row: list[object]) -> bytes:
+    """The journal's line of an effect, given as its row: behind the mark `!`."""
+    return orjson.dumps([EFFECT_MARK, *row], option=orjson.OPT_APPEND_NEWLINE)
 
 
 @attrs.frozen
@@ -127,9 +131,12 @@ class EffectDigest:
     def add(self, ts_ns: int, effects: Iterable[Effect]) -> None:
         """Take in what the engine answered to the event stamped `ts_ns`."""
         for effect in effects:
-            row = [ts_ns, *effect.row()]
-            self._hash.update(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-            self.count += 1
+            self.add_row(ts_ns, effect.row())
+
+    def add_row(self, ts_ns: int, row: list[object]) -> None:
+        """Take in one effect, given as its row."""
+        self._hash.update(orjson.dumps([ts_ns, *row], option=orjson.OPT_APPEND_NEWLINE))
+        self.count += 1
 
     def hexdigest(self) -> str:
         """The digest so far."""
@@ -225,7 +232,7 @@ class JournalWriter:
 
     def append_effects(self, effects: Iterable[Effect]) -> None:
         """Add the rows of what the engine answered to the event appended last."""
-        self.pending.extend([effect_line(effect) for effect in effects])
+        self.pending.extend([effect_line(effect.row()) for effect in effects])
 
     def flush(self) -> None:
         """Write the batch."""
@@ -248,7 +255,8 @@ class JournalEntry(NamedTuple):
     event: Event
     effects: list[list[object]]
     complete: bool
-    """False for the last event of a journal that was not closed: effects of it may be missing."""
+    """False where the effects are not known to be all: the engine never answered the event, or it
+    is the last of a journal that was not closed."""
 
 
 class JournalReader:
@@ -270,19 +278,24 @@ class JournalReader:
         seq = 0
         event: Event | None = None
         effects: list[list[object]] = []
+        answered = True
         for path, row in self._rows():
             mark = row[0] if row else None
             if mark == EFFECT_MARK:
                 effects.append(row[1:])
                 continue
+            if mark == UNANSWERED_MARK:
+                answered = False
+                continue
             if event is not None:
-                yield JournalEntry(seq, event, effects, True)
+                yield JournalEntry(seq, event, effects, answered)
                 event = None
             if mark == TRAILER_MARK:
                 self.trailer = _trailer(path, row)
                 continue
             seq += 1
             effects = []
+            answered = True
             try:
                 event = event_from_row(row)
             except (ValueError, TypeError, IndexError) as error:

@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Final, Protocol
 
 import orjson
@@ -75,12 +74,18 @@ def replay(
 
 
 class _Run:
-    """The counting half of a replay; the session is set before the first event."""
+    """The counting half of a replay; the session is set before the first event.
+
+    `blind` means that nothing is compared any more, `unanswered` counts events the run never saw
+    the effects of.
+    """
 
     session: Stepper
 
     def __init__(self, path: Path, until: int | None, progress: Progressed | None) -> None:
         self.result = ReplayResult(path=str(path), kind="")
+        self.blind = False
+        self.unanswered = 0
         self._until = until
         self._progress = progress
         self._effects = EffectDigest()
@@ -88,7 +93,6 @@ class _Run:
         self._tags: Counter[str] = Counter()
         self._effect_tags: Counter[str] = Counter()
         self._gaps: Counter[str] = Counter()
-        self._started_ns = perf_counter_ns()
 
     def enough(self) -> bool:
         """Whether `until` is reached."""
@@ -116,14 +120,13 @@ class _Run:
     def finish(self) -> ReplayResult:
         """The result, with the digests and the state of the engine."""
         result, engine = self.result, self.session.engine
-        result.elapsed_s = (perf_counter_ns() - self._started_ns) / 1e9
-        result.events_per_s = round(result.events / max(result.elapsed_s, 1e-9))
         result.effects = self._effects.count
         result.effect_digest = self._effects.hexdigest()
         result.data_digest = self._data.hexdigest()
         result.events_by_type = dict(sorted(self._tags.items()))
         result.effects_by_type = dict(sorted(self._effect_tags.items()))
         result.orders = self._effect_tags["place_order"]
+        result.open_orders = engine.orders.open_count()
         result.gaps = dict(sorted(self._gaps.items()))
         result.account = account_of(engine)
         result.quality = engine.quality()
@@ -151,6 +154,7 @@ def _replay_journal(
         result.unverified = "comparison was not asked for"
     elif header.part != 1:
         result.unverified = f"part {header.part} of a run: the engine's state before it is unknown"
+    run.blind = bool(result.unverified)
     run.session = build(config, paper=False)
     whole = True
     for entry in reader:
@@ -161,8 +165,10 @@ def _replay_journal(
     if whole:
         result.lost_tail = str(reader.lost_tail or "")
         result.clean = reader.trailer is not None
-        if reader.trailer is not None and not result.unverified:
+        if reader.trailer is not None and not run.blind and not run.unanswered:
             result.expected_digest = reader.trailer.effect_digest
+    if run.unanswered and not result.unverified:
+        result.unverified = f"{run.unanswered} answers are not in the journal"
 
 
 def _replay_entry(run: _Run, entry: JournalEntry) -> None:
@@ -170,6 +176,7 @@ def _replay_entry(run: _Run, entry: JournalEntry) -> None:
     if isinstance(event, RecordsLost):  # a mark of the journal's own: the live engine saw nothing
         result.records_lost += event.count
         result.unverified = result.unverified or f"records were lost before event {entry.seq}"
+        run.blind = True
         return
     try:
         effects = run.session.engine.step(event)
@@ -177,10 +184,10 @@ def _replay_entry(run: _Run, entry: JournalEntry) -> None:
         error.add_note(f"replaying event {entry.seq} of {result.path}: {event!r}")
         raise
     run.took(event, effects)
-    if result.unverified or result.divergence is not None:
-        return
     if not entry.complete:
-        result.unverified = "effects of the last event may be missing"
+        run.unanswered += 1
+        return
+    if run.blind or result.divergence is not None:
         return
     got = [effect.row() for effect in effects]
     if got != entry.effects and _plain(got) != entry.effects:
@@ -294,7 +301,9 @@ def _with_progress(
         def progressed(events: int) -> None:
             bar.update(task, description=f"replaying, {events:,} events")
 
-        return replay(path, until=until, verify=verify, config=config, progress=progressed)
+        result = replay(path, until=until, verify=verify, config=config, progress=progressed)
+        result.timed(bar.tasks[task].elapsed or 0.0)
+        return result
 
 
 def print_result(result: ReplayResult, console: Console) -> None:

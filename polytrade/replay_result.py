@@ -52,7 +52,7 @@ class ReplayResult:
     """A finished replay; everything but `elapsed_s` and `events_per_s` is the same every time.
 
     `verified` counts events whose effects were compared with the journal's; `unverified` says why
-    not all were. `clean` is false when the run did not end well or part of it could not be read.
+    not all were. `elapsed_s` is 0 unless the caller timed it (`timed`). `clean` is false when the run did not end well or part of it could not be read.
     """
 
     path: str
@@ -75,6 +75,7 @@ class ReplayResult:
     broken: str = ""
     orders: int = 0
     fills: int = 0
+    open_orders: int = 0
     account: dict[str, Any] = attrs.field(factory=dict)
     quality: dict[str, int] = attrs.field(factory=dict)
     books: dict[str, int] = attrs.field(factory=dict)
@@ -100,6 +101,11 @@ class ReplayResult:
         digest_fits = not self.expected_digest or self.expected_digest == self.effect_digest
         return self.divergence is None and digest_fits and not self.broken
 
+    def timed(self, elapsed_s: float) -> None:
+        """Note how long the replay took."""
+        self.elapsed_s = elapsed_s
+        self.events_per_s = round(self.events / elapsed_s) if elapsed_s > 0 else 0
+
     def to_dict(self) -> dict[str, Any]:
         """The result as plain data."""
         return {**attrs.asdict(self), "matches": self.matches}
@@ -113,14 +119,14 @@ class ReplayResult:
         span_s = (self.last_ts_ns - self.first_ts_ns) // SECOND_NS
         rows = [
             (self.kind, f"{self.path}{' (generated data)' if self.generated else ''}"),
-            ("events", f"{self.events:,} over {span_s:,} s, {self.events_per_s:,}/s replayed"),
+            ("events", f"{self.events:,} over {span_s:,} s{self._speed()}"),
             ("messages", _counts({name: sum(m.values()) for name, m in self.messages.items()})),
             ("gaps", _counts(self.gaps)),
             ("malformed", _counts(self.malformed)),
             ("unsupported", _counts(self.unsupported)),
             ("hashes", _hashes(self.quality)),
             ("books", _counts(self.books)),
-            ("orders", f"{self.orders:,}, fills {self.fills:,}"),
+            ("orders", f"{self.orders:,}, {self.open_orders:,} open, fills {self.fills:,}"),
             ("money", _money(self.account)),
             ("effect digest", self.effect_digest),
             ("data digest", self.data_digest),
@@ -128,6 +134,9 @@ class ReplayResult:
             ("lost", self._losses()),
         ]
         return [(name, text) for name, text in rows if text]
+
+    def _speed(self) -> str:
+        return f", {self.events_per_s:,}/s replayed" if self.events_per_s else ""
 
     def _verdict(self) -> str:
         if self.broken:

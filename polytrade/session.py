@@ -12,10 +12,10 @@ from typing import Final, Protocol
 from polytrade.config import Config
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
-from polytrade.core.events import Event, RunStarted
+from polytrade.core.events import Event, ModeSet, RunStarted
 from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ledger import Ledger
-from polytrade.core.limits import RiskSettings, RiskState
+from polytrade.core.limits import HALT, RiskSettings, RiskState
 from polytrade.core.settings import EngineSettings
 from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
 from polytrade.lineup import Lineup, build_lineup
@@ -63,15 +63,28 @@ class Session:
         return steps
 
     def abandon(self, ts_ns: int, reason: str) -> list[Event]:
-        """Take every paper order off at once and tape the events that say so.
+        """Halt and take every paper order off at once; the events that say so, none if nothing was.
 
-        For a shell whose engine can no longer be stepped: nothing is left resting, and the journal
-        still replays.
+        For a shell that has crashed: nothing is left resting, and the journal still replays. An
+        engine that cannot take the events is left alone, and the tape has them all the same.
         """
-        events = self.paper.abandon(ts_ns, reason) if self.paper is not None else []
-        if self.tape is not None:
-            for event in events:
+        taken_off = self.paper.abandon(ts_ns, reason) if self.paper is not None else []
+        if not taken_off:
+            return []
+        events: list[Event] = [ModeSet(ts_ns, HALT, reason), *taken_off]
+        broken = False
+        for event in events:
+            if self.tape is not None:
                 self.tape.append(event)
+            if broken:
+                continue
+            try:
+                effects = self.engine.step(event)
+            except Exception:
+                broken = True
+                continue
+            if self.tape is not None:
+                self.tape.effects(effects)
         return events
 
     def _step(self, event: Event) -> list[Effect]:

@@ -107,7 +107,7 @@ def test_event_line_is_the_row_and_reads_back_as_the_event(event: ev.Event) -> N
 
 @given(effects())
 def test_effect_line_is_the_marked_row(effect: ef.Effect) -> None:
-    assert orjson.loads(effect_line(effect)) == ["!", *effect.row()]
+    assert orjson.loads(effect_line(effect.row())) == ["!", *effect.row()]
 
 
 @given(st.lists(st.tuples(events(), st.lists(effects(), max_size=3)), max_size=12))

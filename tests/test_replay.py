@@ -15,6 +15,7 @@ from polytrade import __version__
 from polytrade.captures import CaptureError, CaptureHeader, CaptureRecord, write_capture
 from polytrade.config import Config, Execution
 from polytrade.core import events as ev
+from polytrade.core.effects import Effect
 from polytrade.decoding import FrameDecoders, recorded_events
 from polytrade.journal import JournalError, JournalHeader
 from polytrade.replay import print_result, replay, run_replay_command
@@ -23,7 +24,7 @@ from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.recorder import Recorder
 from polytrade.segments import FrameReader, segments_of
-from polytrade.session import build_session, run_started
+from polytrade.session import Session, build_session, run_started
 from polytrade.strict import config_digest, to_dict
 
 T0_S = 1_767_225_600
@@ -119,7 +120,9 @@ def header(config: Config = CONFIG) -> JournalHeader:
     )
 
 
-async def live_run(data_dir: Path, config: Config = CONFIG, *, close: bool = True) -> Journal:
+async def live_run(
+    data_dir: Path, config: Config = CONFIG, *, close: bool = True, crash: str = ""
+) -> Journal:
     """What the daemon does, without sockets: frames and ticks through the inbox into the session,
     recorded and journalled.
     """
@@ -131,6 +134,7 @@ async def live_run(data_dir: Path, config: Config = CONFIG, *, close: bool = Tru
     inbox = Inbox(clock, latency.inbox_capacity, recorder=tap)
     decoders = FrameDecoders(config.universe.coins)
     session = build_session(config)
+    session.tape = journal
     inbox.put(run_started(config, START_NS, "run-a"))
     inbox.put(ev.FeedUp(START_NS, "binance/0"))
     ticked_ns = START_NS
@@ -139,21 +143,30 @@ async def live_run(data_dir: Path, config: Config = CONFIG, *, close: bool = Tru
             ticked_ns += 20_000_000
             now[0] = ticked_ns
             inbox.put_tick()
-            drain(inbox, session.handle, journal)
+            drain(inbox, session)
         now[0] = ts_ns
         inbox.put_frame(source, frame, inbox.now_ns(), decoders.decode(source, frame, ts_ns))
-        drain(inbox, session.handle, journal)
+        drain(inbox, session)
+    if crash:
+        if crash == "broken":
+            session.engine = BrokenEngine()  # type: ignore[assignment]
+        assert session.abandon(now[0], "crashed")
     assert await tap.close()
     assert await journal.close() if close else journal.close_now()
     assert (tap.lost, journal.lost) == (0, 0)
     return journal
 
 
-def drain(inbox: Inbox, handle: Callable[[ev.Event], Any], journal: Journal) -> None:
+class BrokenEngine:
+    """An engine that cannot be stepped any more."""
+
+    def step(self, event: ev.Event) -> list[Effect]:
+        raise AssertionError(event.TAG)
+
+
+def drain(inbox: Inbox, session: Session) -> None:
     while inbox.depth:
-        for event, effects in handle(inbox.receive_nowait()):
-            journal.append(event)
-            journal.effects(effects)
+        session.handle(inbox.receive_nowait())
 
 
 def raw_path(data_dir: Path) -> Path:
@@ -318,6 +331,27 @@ async def test_until_stops_and_shows_the_state_at_that_event(tmp_path: Path) -> 
     assert recording.effect_digest == result.effect_digest
 
 
+async def test_orders_abandoned_in_a_crash_are_gone_in_the_replay(tmp_path: Path) -> None:
+    journal = await live_run(tmp_path, crash="elsewhere")
+    result = replay(tmp_path / "run-a")
+    assert result.matches
+    assert result.clean
+    assert result.verified == result.events == journal.events
+    assert result.open_orders == 0
+    assert result.account["mode"] == "halt"
+
+
+async def test_events_a_broken_engine_did_not_take_are_not_compared(tmp_path: Path) -> None:
+    journal = await live_run(tmp_path, crash="broken")
+    result = replay(tmp_path / "run-a")
+    assert result.matches
+    assert result.clean
+    assert result.open_orders == 0
+    unanswered = journal.events - result.verified
+    assert unanswered >= 2
+    assert result.unverified == f"{unanswered} answers are not in the journal"
+
+
 async def test_crashed_run_is_verified_up_to_its_last_event(tmp_path: Path) -> None:
     journal = await live_run(tmp_path, close=False)
     result = replay(tmp_path / "run-a")
@@ -325,7 +359,7 @@ async def test_crashed_run_is_verified_up_to_its_last_event(tmp_path: Path) -> N
     assert not result.clean
     assert result.events == journal.events
     assert result.verified == journal.events - 1
-    assert result.unverified == "effects of the last event may be missing"
+    assert result.unverified == "1 answers are not in the journal"
     assert dict(result.rows())["lost"] == "the run was not closed"
 
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol, final
 
 from polytrade.core.events import BookChanged, BookReplaced
 from polytrade.core.ids import BUY, NO, YES
+from polytrade.core.ladder import Ladder, level_text
 from polytrade.core.units import ONE_E4, price_text, size_text
 
 UNCHECKABLE: Final = 0
@@ -44,22 +45,18 @@ def trade_price_text(price_e4: int) -> str:
 class Book:
     """The resting orders of one market by price, both tokens in one grid of YES prices.
 
-    `bids[i]` and `asks[i]` hold the size (1e-6 shares) resting at price `i * step_e4`.
-    `tick_e4` is the market's tick, `step_e4` the grid's, which is never coarser.
+    `tick_e4` is the market's tick, `step_e4` the grid's, which is never coarser. `newest_*` is what
+    the newest message says of the whole book.
     """
 
     __slots__ = (
-        "_ask_text",
-        "_ask_ts",
-        "_bid_text",
-        "_bid_ts",
+        "_asks",
+        "_bids",
         "_head",
+        "_min_size_e6",
+        "_neg_risk",
         "_tail",
         "_trade_guesses",
-        "asks",
-        "best_ask",
-        "best_bid",
-        "bids",
         "hash_token",
         "last_trade",
         "market",
@@ -78,119 +75,95 @@ class Book:
         self.tick_e4 = tick_e4
         self.step_e4 = tick_e4
         self.last_trade = UNKNOWN_TRADE
-        self._trade_guesses: list[str] = []
-        self._head = (
-            f'{{"market":"{market}","asset_id":"{yes}","timestamp":"',
-            f'{{"market":"{market}","asset_id":"{no}","timestamp":"',
-        )
-        self._tail = ""
         self.newest_ms = -1
         self.newest_hash = ""
-        self.hash_token = YES
+        self.hash_token: int = YES
         self.newest_bid_e4 = -1
         self.newest_ask_e4 = -1
-        self.bids: list[int] = []
-        self.asks: list[int] = []
-        self._bid_ts: list[int] = []
-        self._ask_ts: list[int] = []
-        self._bid_text: list[str] = []
-        self._ask_text: list[str] = []
-        self.best_bid = -1
-        self.best_ask = 0
-        self.set_terms(min_size_e6, neg_risk, tick_e4)
-        self._clear(self.step_e4, -1)
+        self._bids = Ladder(True, tick_e4)
+        self._asks = Ladder(False, tick_e4)
+        self._trade_guesses: list[str] = []
+        self._head = (
+            f'{{"market":"{market}","asset_id":"{yes}","timestamp":"'.encode(),
+            f'{{"market":"{market}","asset_id":"{no}","timestamp":"'.encode(),
+        )
+        self._min_size_e6 = min_size_e6
+        self._neg_risk = neg_risk
+        self._tail = self._tail_of(tick_e4)
 
     # -- what it says ---------------------------------------------------------------------------
 
     @property
+    def best_bid(self) -> int:
+        """The grid index of the best bid; -1 when there is none."""
+        return self._bids.best
+
+    @property
+    def best_ask(self) -> int:
+        """The grid index of the best ask; one past the grid when there is none."""
+        return self._asks.best
+
+    @property
     def bid_e4(self) -> int:
         """The best bid for YES; 0 when there is none."""
-        return self.best_bid * self.step_e4 if self.best_bid >= 0 else 0
+        return max(self._bids.best, 0) * self.step_e4
 
     @property
     def ask_e4(self) -> int:
         """The best ask for YES; ONE_E4 when there is none."""
-        return self.best_ask * self.step_e4 if self.best_ask < len(self.asks) else ONE_E4
+        return min(self._asks.best * self.step_e4, ONE_E4)
 
     @property
     def two_sided(self) -> bool:
         """Whether both sides have a level."""
-        return self.best_bid >= 0 and self.best_ask < len(self.asks)
+        return self._bids.best >= 0 and self._asks.best < len(self._asks.sizes)
 
     @property
     def crossed(self) -> bool:
         """Whether the best bid is at or above the best ask: never true of a whole book."""
-        return self.best_bid >= self.best_ask
+        return self._bids.best >= self._asks.best
 
     def size_e6(self, side: int, price_e4: int) -> int:
         """The size resting for YES at a price, 0 off the grid or outside it."""
         index, rest = divmod(price_e4, self.step_e4)
-        if rest or not 0 <= index < len(self.bids):
-            return 0
-        return self.bids[index] if side == BUY else self.asks[index]
+        sizes = self._bids.sizes if side == BUY else self._asks.sizes
+        return 0 if rest or not 0 <= index < len(sizes) else sizes[index]
 
     def depth(self, side: int, levels: int) -> list[tuple[int, int]]:
         """Up to `levels` (price_e4, size_e6) of YES, best first."""
-        found: list[tuple[int, int]] = []
-        if side == BUY:
-            index = self.best_bid
-            while index >= 0 and len(found) < levels:
-                if self.bids[index]:
-                    found.append((index * self.step_e4, self.bids[index]))
-                index -= 1
-        else:
-            index = self.best_ask
-            while index < len(self.asks) and len(found) < levels:
-                if self.asks[index]:
-                    found.append((index * self.step_e4, self.asks[index]))
-                index += 1
-        return found
+        return self._bids.levels(levels) if side == BUY else self._asks.levels(levels)
 
     # -- what happens to it ---------------------------------------------------------------------
 
     def set_terms(self, min_size_e6: int, neg_risk: bool, tick_e4: int) -> None:
         """Take the market's terms, which are part of every hash; a finer tick refines the grid."""
         self.tick_e4 = tick_e4
-        self._tail = (
-            f'],"min_order_size":"{size_text(min_size_e6)}","tick_size":"{price_text(tick_e4)}"'
-            f',"neg_risk":{"true" if neg_risk else "false"},"last_trade_price":"'
-        )
-        if self.bids and self.step_e4 % tick_e4 == 0 and tick_e4 != self.step_e4:
+        self._min_size_e6 = min_size_e6
+        self._neg_risk = neg_risk
+        self._tail = self._tail_of(tick_e4)
+        if self.step_e4 % tick_e4 == 0:
             self._refine(tick_e4)
 
     def note_trade(self, price_e4: int) -> None:
         """A trade printed: either outcome's price may be the hash's next last trade price."""
         self._trade_guesses = [trade_price_text(price_e4), trade_price_text(ONE_E4 - price_e4)]
 
-    def replace(self, event: BookReplaced, whole: bool) -> int:
-        """Take a snapshot; the verdict is on the snapshot's own hash.
+    def replace(self, event: BookReplaced, whole: bool, check: bool = True) -> int:
+        """Take a snapshot; the verdict is on the snapshot's own hash, when asked to `check`.
 
         Levels that a newer message has changed since keep the newer size, unless `whole`.
         """
-        if event.last_trade != UNKNOWN_TRADE:
+        ts = event.venue_ts_ms
+        newest = whole or ts >= self.newest_ms
+        if event.last_trade != UNKNOWN_TRADE and (newest or self.last_trade == UNKNOWN_TRADE):
             self.last_trade = event.last_trade
-        verdict = self._verify_snapshot(event)
+        verdict = self._verify_snapshot(event, newest) if check else UNCHECKABLE
         bids = _mirrored(event.asks) if event.token == NO else event.bids
         asks = _mirrored(event.bids) if event.token == NO else event.asks
-        step = _step_for(self.step_e4, bids, _step_for(self.step_e4, asks, self.step_e4))
-        if step != self.step_e4:
-            self._refine(step)
-        ts = event.venue_ts_ms
-        kept: list[tuple[int, int, int, int]] = []
-        if not whole:
-            for index in range(len(self.bids)):
-                if self._bid_ts[index] > ts:
-                    kept.append((BUY, index, self.bids[index], self._bid_ts[index]))
-                if self._ask_ts[index] > ts:
-                    kept.append((1, index, self.asks[index], self._ask_ts[index]))
-        self._clear(self.step_e4, ts)
-        for price_e4, size in bids:
-            self._set(BUY, price_e4 // self.step_e4, size, ts)
-        for price_e4, size in asks:
-            self._set(1, price_e4 // self.step_e4, size, ts)
-        for side, index, size, level_ts in kept:
-            self._set(side, index, size, level_ts)
-        if whole or ts >= self.newest_ms:
+        self._refine(_step_for(asks, _step_for(bids, self.step_e4)))
+        self._bids.replace(bids, ts, whole)
+        self._asks.replace(asks, ts, whole)
+        if newest:
             self._newest(ts, event.hash, event.token, -1, -1)
         return verdict
 
@@ -203,20 +176,24 @@ class Book:
         if event.token == NO:
             side, price_e4 = 1 - side, ONE_E4 - price_e4
         if price_e4 % self.step_e4:
-            self._refine(_step_for(self.step_e4, [(price_e4, 0)], self.step_e4))
+            self._refine(_step_for([(price_e4, 0)], self.step_e4))
         index = price_e4 // self.step_e4
         ts = event.venue_ts_ms
-        if ts >= (self._bid_ts[index] if side == BUY else self._ask_ts[index]):
-            self._set(side, index, event.size_e6, ts)
+        ladder = self._bids if side == BUY else self._asks
+        if ts >= ladder.stamps[index]:
+            ladder.put(index, event.size_e6, ts)
         if ts >= self.newest_ms:
             bid_e4, ask_e4 = event.best_bid_e4, event.best_ask_e4
             if event.token == NO and bid_e4 >= 0 and ask_e4 >= 0:
                 bid_e4, ask_e4 = ONE_E4 - ask_e4, ONE_E4 - bid_e4
             self._newest(ts, event.hash, event.token, bid_e4, ask_e4)
-        if not check or self.last_trade == UNKNOWN_TRADE or not self.newest_hash:
+        if not check:
             return UNCHECKABLE
-        price = event.price_e4
-        return self._verify_newest([trade_price_text(price), trade_price_text(ONE_E4 - price)])
+        return self._verify_newest(event.price_e4)
+
+    def fits_newest(self) -> int:
+        """The verdict on the newest message's hash as the book stands now."""
+        return self._verify_newest(-1)
 
     def fits_stated_best(self) -> int:
         """Whether the best prices are those the newest message states; the check without a hash."""
@@ -230,58 +207,69 @@ class Book:
 
     def hash_of(self, token: int, venue_ts_ms: int, last_trade: str) -> str:
         """The hash of the book as it stands, in one token's terms (protocols 5.4)."""
-        state = sha1(self._text(token, venue_ts_ms).encode())
+        state = self._state(token, venue_ts_ms)
         state.update(f'{last_trade}"}}'.encode())
         return state.hexdigest()
 
-    def _text(self, token: int, venue_ts_ms: int) -> str:
+    def _state(self, token: int, venue_ts_ms: int) -> HashState:
+        """The hash of everything before the last trade price."""
         if token == YES:
-            bids = ",".join([text for text in self._bid_text if text])
-            asks = ",".join([text for text in reversed(self._ask_text) if text])
+            bids, asks = self._bids.text(), self._asks.text()
         else:
-            bids = ",".join(_level_texts(self.asks, self.step_e4))
-            asks = ",".join(reversed(_level_texts(self.bids, self.step_e4)))
+            bids, asks = self._asks.mirrored_text(), self._bids.mirrored_text()
+        return self._hashed(token, venue_ts_ms, bids, asks, self._tail)
+
+    def _hashed(self, token: int, ts_ms: int, bids: bytes, asks: bytes, tail: bytes) -> HashState:
+        at = str(ts_ms).encode()
         head = self._head[token]
-        return f'{head}{venue_ts_ms}","hash":"","bids":[{bids}],"asks":[{asks}{self._tail}'
+        text = b"".join((head, at, b'","hash":"","bids":[', bids, b'],"asks":[', asks, tail))
+        return sha1(text, usedforsecurity=False)
 
-    def _verify_newest(self, guesses: list[str]) -> int:
-        state = sha1(self._text(self.hash_token, self.newest_ms).encode())
-        found = _fitting_trade(
-            state, [self.last_trade, *guesses, *self._trade_guesses], self.newest_hash
-        )
-        if found is None:
-            return MISMATCHED
-        self.last_trade = found
-        return MATCHED
+    def _tail_of(self, tick_e4: int) -> bytes:
+        size, tick = size_text(self._min_size_e6), price_text(tick_e4)
+        neg_risk = "true" if self._neg_risk else "false"
+        terms = f'],"min_order_size":"{size}","tick_size":"{tick}","neg_risk":{neg_risk}'
+        return f'{terms},"last_trade_price":"'.encode()
 
-    def _verify_snapshot(self, event: BookReplaced) -> int:
+    def _verify_newest(self, price_e4: int) -> int:
+        """The verdict on the newest hash; a change at `price_e4` may be a fill there."""
+        wanted = self.newest_hash
+        if not wanted or self.last_trade == UNKNOWN_TRADE:
+            return UNCHECKABLE
+        state = self._state(self.hash_token, self.newest_ms)
+        if _fits(state, self.last_trade, wanted):
+            return MATCHED
+        guesses = self._trade_guesses
+        if price_e4 >= 0:
+            filled = [trade_price_text(price_e4), trade_price_text(ONE_E4 - price_e4)]
+            guesses = filled + guesses
+        return self._adopt(_fitting(state, guesses, wanted))
+
+    def _verify_snapshot(self, event: BookReplaced, newest: bool) -> int:
         """The verdict on a snapshot's own content; its last trade price is searched if unstated."""
         if not event.hash:
             return UNCHECKABLE
         tail = self._tail
         if event.tick_e4 and event.tick_e4 != self.tick_e4:
-            old, new = price_text(self.tick_e4), price_text(event.tick_e4)
-            tail = tail.replace(f'"tick_size":"{old}"', f'"tick_size":"{new}"')
-        bids = ",".join([_level(price, size) for price, size in event.bids])
-        asks = ",".join([_level(price, size) for price, size in event.asks])
-        head = self._head[event.token]
-        text = f'{head}{event.venue_ts_ms}","hash":"","bids":[{bids}],"asks":[{asks}{tail}'
-        state = sha1(text.encode())
+            tail = self._tail_of(event.tick_e4)
+        bids = b",".join([level_text(price, size) for price, size in event.bids])
+        asks = b",".join([level_text(price, size) for price, size in event.asks])
+        state = self._hashed(event.token, event.venue_ts_ms, bids, asks, tail)
         if event.last_trade != UNKNOWN_TRADE:
-            return (
-                MATCHED
-                if _fitting_trade(state, [event.last_trade], event.hash) is not None
-                else MISMATCHED
-            )
-        guesses = [self.last_trade, *self._trade_guesses, ""]
-        found = _fitting_trade(state, guesses, event.hash)
+            return MATCHED if _fits(state, event.last_trade, event.hash) else MISMATCHED
+        found = _fitting(state, [self.last_trade, *self._trade_guesses, ""], event.hash)
         if found is None:
-            every = [trade_price_text(p) for p in range(self.step_e4, ONE_E4, self.step_e4)]
-            found = _fitting_trade(state, every, event.hash)
-        if found is None:
+            step = _step_for(event.asks, _step_for(event.bids, self.step_e4))
+            every = [trade_price_text(price) for price in range(step, ONE_E4, step)]
+            found = _fitting(state, every, event.hash)
+        if not newest and self.last_trade != UNKNOWN_TRADE:
+            return MISMATCHED if found is None else MATCHED
+        return self._adopt(found)
+
+    def _adopt(self, last_trade: str | None) -> int:
+        if last_trade is None:
             return MISMATCHED
-        if event.venue_ts_ms >= self.newest_ms:
-            self.last_trade = found
+        self.last_trade = last_trade
         return MATCHED
 
     # -- the grid -------------------------------------------------------------------------------
@@ -293,91 +281,35 @@ class Book:
         self.newest_bid_e4 = bid_e4
         self.newest_ask_e4 = ask_e4
 
-    def _clear(self, step_e4: int, ts: int) -> None:
-        count = ONE_E4 // step_e4 + 1
-        self.step_e4 = step_e4
-        self.bids = [0] * count
-        self.asks = [0] * count
-        self._bid_ts = [ts] * count
-        self._ask_ts = [ts] * count
-        self._bid_text = [""] * count
-        self._ask_text = [""] * count
-        self.best_bid = -1
-        self.best_ask = count
-
-    def _set(self, side: int, index: int, size_e6: int, ts: int) -> None:
-        assert size_e6 >= 0, f"negative size {size_e6} in {self.market}"
-        text = _level(index * self.step_e4, size_e6) if size_e6 else ""
-        if side == BUY:
-            self.bids[index] = size_e6
-            self._bid_ts[index] = ts
-            self._bid_text[index] = text
-            if size_e6:
-                self.best_bid = max(self.best_bid, index)
-            elif index == self.best_bid:
-                while index >= 0 and not self.bids[index]:
-                    index -= 1
-                self.best_bid = index
-        else:
-            self.asks[index] = size_e6
-            self._ask_ts[index] = ts
-            self._ask_text[index] = text
-            if size_e6:
-                self.best_ask = min(self.best_ask, index)
-            elif index == self.best_ask:
-                count = len(self.asks)
-                while index < count and not self.asks[index]:
-                    index += 1
-                self.best_ask = index
-
     def _refine(self, step_e4: int) -> None:
-        """The same levels on a finer grid."""
-        old_step, bids, asks = self.step_e4, self.bids, self.asks
-        bid_ts, ask_ts = self._bid_ts, self._ask_ts
-        floor = min(*bid_ts, *ask_ts) if bids else -1
-        self._clear(step_e4, floor)
-        for index in range(len(bids)):
-            fine = index * old_step // step_e4
-            self._set(BUY, fine, bids[index], bid_ts[index])
-            self._set(1, fine, asks[index], ask_ts[index])
-
-
-def _level(price_e4: int, size_e6: int) -> str:
-    return f'{{"price":"{price_text(price_e4)}","size":"{size_text(size_e6)}"}}'
-
-
-def _level_texts(sizes: list[int], step_e4: int) -> list[str]:
-    """The other token's levels, ascending in its own price, from this token's sizes by index."""
-    last = len(sizes) - 1
-    return [
-        _level(ONE_E4 - index * step_e4, sizes[index])
-        for index in range(last, -1, -1)
-        if sizes[index]
-    ]
+        if step_e4 != self.step_e4:
+            self._bids.refine(step_e4)
+            self._asks.refine(step_e4)
+            self.step_e4 = step_e4
 
 
 def _mirrored(levels: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return [(ONE_E4 - price_e4, size_e6) for price_e4, size_e6 in levels]
 
 
-def _step_for(step_e4: int, levels: list[tuple[int, int]], current: int) -> int:
-    """The coarsest step not above `current` on which every level's price lies."""
-    for candidate in TICKS_E4:
-        if candidate <= min(step_e4, current) and all(
-            price % candidate == 0 for price, _ in levels
-        ):
-            return candidate
+def _step_for(levels: list[tuple[int, int]], step_e4: int) -> int:
+    """The coarsest refinement of a grid of `step_e4` that holds every level's price."""
+    for tick_e4 in TICKS_E4:
+        if step_e4 % tick_e4 == 0 and all(price % tick_e4 == 0 for price, _ in levels):
+            return tick_e4
     return 1
 
 
-def _fitting_trade(state: HashState, guesses: list[str], wanted: str) -> str | None:
-    """The first guess of the last trade price with which the hash fits, None when none does.
+def _fits(state: HashState, last_trade: str, wanted: str) -> bool:
+    """Whether the hash fits with this last trade price, the last thing hashed: a short update."""
+    attempt = state.copy()
+    attempt.update(f'{last_trade}"}}'.encode())
+    return attempt.hexdigest() == wanted
 
-    The price is the last thing hashed, so each guess costs one short update of a copied state.
-    """
+
+def _fitting(state: HashState, guesses: list[str], wanted: str) -> str | None:
+    """The first guess of the last trade price with which the hash fits, None when none does."""
     for guess in guesses:
-        attempt = state.copy()
-        attempt.update(f'{guess}"}}'.encode())
-        if attempt.hexdigest() == wanted:
+        if _fits(state, guess, wanted):
             return guess
     return None

@@ -24,8 +24,9 @@ from polytrade.runtime.commands import CommandServer
 from polytrade.runtime.execution import run_execution
 from polytrade.runtime.inbox import Clock
 from polytrade.runtime.logs import Logs, configure_logging
-from polytrade.runtime.parts import ControlTask, Parts, Run, build_parts
+from polytrade.runtime.parts import ControlTask, Parts, build_parts
 from polytrade.runtime.risk import run_ticks
+from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.supervise import (
     ESCALATE,
     PARK,
@@ -36,6 +37,7 @@ from polytrade.runtime.supervise import (
 )
 from polytrade.runtime.terminal import run_terminal, summary_lines
 from polytrade.runtime.venue import VenueError, managed_venue
+from polytrade.runtime.wiring import Run
 from polytrade.segments import JournalError
 from polytrade.session import run_started
 
@@ -49,6 +51,8 @@ ORDERS_GONE_S: Final = 5.0
 """Longest a stop waits for the cancels: paper answers in a quarter second at most."""
 DRAIN_S: Final = 5.0
 """Longest the engine may take for what is still in the inbox."""
+CONTROL_S: Final = 2.0
+"""Longest the control plane may take to end: its grace is one second."""
 CLOSE_S: Final = 10.0
 """Longest the files may take to close: a full queue at 20 MB a second."""
 FILES_MIN: Final = 4096
@@ -113,6 +117,8 @@ class Daemon:
         self._run_for = run_for
         self._record_only = record_only
         self._rng = random.Random()
+        self._control_ended = trio.Event()
+        self._last: DaemonStatus | None = None
         self._summary: list[str] = []
 
     async def run(self) -> None:
@@ -131,9 +137,13 @@ class Daemon:
                 async with trio.open_nursery() as core:
                     self._start_core(core, parts)
                     await self._trade(parts)
+                    # The control plane ends by its trigger, within its grace; then the rest goes.
+                    core.cancel_scope.deadline = trio.current_time() + CONTROL_S
+                    await self._control_ended.wait()
                     core.cancel_scope.cancel()
             finally:
-                self._summary = summary_lines(parts.observer.read())
+                status = self._last or parts.observer.read()
+                self._summary = summary_lines(status)
                 await self._close(parts)
 
     def _start_core(self, core: trio.Nursery, parts: Parts) -> None:
@@ -143,13 +153,7 @@ class Daemon:
         if parts.recorder is not None:
             self._supervise(core, parts, "recorder", parts.recorder.run, PARK)
         self._supervise(core, parts, "risk", parts.watch.run, ESCALATE)
-        serve = partial(
-            self._control,
-            parts.observer.read,
-            parts.commands,
-            self.config.control,
-            self.stopping,
-        )
+        serve = partial(self._serve_control, parts)
         self._supervise(core, parts, "control", serve, RESTART)
         view = partial(run_terminal, parts.observer.read, self._logs.stream)
         self._supervise(core, parts, "terminal", view, PARK)
@@ -180,27 +184,31 @@ class Daemon:
                 self.ready.set()
                 await self.stopping.wait()
                 log.info("stopping")
+                before = parts.observer.read()
                 await self._orders_gone(parts)
+                after = parts.observer.read()
+                self._last = attrs.evolve(
+                    after, engine_mode=before.engine_mode, engine_why=before.engine_why
+                )
                 producers.cancel_scope.cancel()
             parts.commands.close()
             parts.inbox.close()
             engine.cancel_scope.deadline = trio.current_time() + DRAIN_S
 
+    async def _serve_control(self, parts: Parts) -> None:
+        try:
+            await self._control(
+                parts.observer.read, parts.commands, self.config.control, self.stopping
+            )
+        finally:
+            if self.stopping.is_set():
+                self._control_ended.set()
+
     def _start_producers(self, producers: trio.Nursery, parts: Parts) -> None:
-        feeds = self.config.feeds
-        policy = attrs.evolve(
-            PARK if feeds.failures_max else RESTART,
-            delay_s_min=feeds.backoff_min_s,
-            delay_s_max=feeds.backoff_max_s,
-            failures_max=feeds.failures_max,
-            healthy_s=feeds.healthy_s,
-        )
-        for name, run in parts.feeds.items():
+        for name, (run, policy) in parts.producers.items():
             self._supervise(producers, parts, name, run, policy)
-        tick_s = self.config.latency.tick_interval_ms / 1000
-        self._supervise(
-            producers, parts, "ticks", partial(run_ticks, parts.inbox, tick_s), ESCALATE
-        )
+        ticks = partial(run_ticks, parts.inbox, self.config.latency.tick_interval_ms / 1000)
+        self._supervise(producers, parts, "ticks", ticks, ESCALATE)
 
     def _supervise(
         self,
@@ -250,9 +258,12 @@ class Daemon:
         self.stopping.set()
 
     async def _report_logs(self) -> None:
-        while True:
-            await trio.sleep(10.0)
-            self._logs.report_suppressed()
+        try:
+            while True:
+                await trio.sleep(10.0)
+                self._logs.report_suppressed()
+        finally:
+            self._logs.report_suppressed(every=True)
 
 
 def _raise_file_limit() -> None:

@@ -119,6 +119,9 @@ class DiskQueue:
         self.drop_on_full = latency.io_drop_on_full
         self._batch = latency.io_flush_batch
         self._interval_s = latency.io_flush_interval_ms / 1000
+        self._easy = self.capacity * RESUME_NUMERATOR // RESUME_DENOMINATOR
+        if len(self._pending) >= self._batch:
+            self._enough.set()
 
     @property
     def depth(self) -> int:
@@ -129,6 +132,24 @@ class DiskQueue:
     def full(self) -> bool:
         """As many rows as the capacity are in memory."""
         return self.depth >= self.capacity
+
+    def offer(self, line: bytes) -> bool:
+        """Queue a row of whatever kind if the queue is no more than three quarters full.
+
+        The quick way, for every event; where it says False, `open_for_data` and `add` decide.
+        """
+        pending = self._pending
+        if len(pending) + len(self._inflight) >= self._easy or self.closed:
+            return False
+        self._dropping = False
+        pending.append(line)
+        waiting = len(pending)
+        if waiting == 1:
+            self._first_ns = perf_counter_ns()
+            self._some.set()
+        if waiting == self._batch:
+            self._enough.set()
+        return True
 
     def open_for_data(self) -> bool:
         """Whether a row that may be dropped is to be taken now."""
@@ -150,12 +171,12 @@ class DiskQueue:
         if self.closed or (depth > self.capacity * HARD_LIMIT_FACTOR and not last):
             self.lost += 1
             return False
-        self._depth_max = max(self._depth_max, depth)
-        if not pending:
+        pending.append(line)
+        waiting = len(pending)
+        if waiting == 1:
             self._first_ns = perf_counter_ns()
             self._some.set()
-        pending.append(line)
-        if len(pending) >= self._batch:
+        if waiting == self._batch:
             self._enough.set()
         return True
 
@@ -223,6 +244,7 @@ class DiskQueue:
 
     def statistics(self) -> QueueStats:
         """The counts so far."""
+        self._depth_max = max(self._depth_max, self.depth)
         waits = sorted(self._waits_ns)
         p99_ms = waits[math.ceil(len(waits) * 0.99) - 1] / 1e6 if waits else None
         return QueueStats(
@@ -239,6 +261,7 @@ class DiskQueue:
 
     def _take(self) -> None:
         """Move what waits into the batch being written, behind what its last attempt left."""
+        self._depth_max = max(self._depth_max, self.depth)
         if self._pending:
             if not self._inflight:
                 self._taken_ns = self._first_ns

@@ -21,6 +21,7 @@ from polytrade.core.events import (
     TradePrinted,
 )
 from polytrade.journal import (
+    UNANSWERED_LINE,
     EffectDigest,
     JournalHeader,
     JournalTrailer,
@@ -75,6 +76,7 @@ class Journal:
         self._gap_why = ""
         self._last_ts_ns = 0
         self._trailer = False
+        self._unanswered = False
 
     @classmethod
     def open(
@@ -122,26 +124,33 @@ class Journal:
         self._queue.configure(latency)
 
     def append(self, event: Event) -> None:
-        """Queue the row of an event, before the engine steps it; never waits, never raises."""
-        ts_ns = self._last_ts_ns = event.ts_ns
+        """Queue the row of an event, before the engine steps it; never waits, never raises.
+
+        An event is to be followed by `effects`, with none too: one that is not is marked as never
+        answered, and a replay compares nothing there.
+        """
+        queue = self._queue
+        if self._unanswered:
+            queue.add(UNANSWERED_LINE)
         self.events += 1
-        if not self._queue.open_for_data() and type(event) in DROPPABLE:
-            self._lose(ts_ns)
+        self._last_ts_ns = event.ts_ns
+        line = event_line(event)
+        if self._gap or not queue.offer(line):
+            self._unanswered = self._append_when_tight(event, line)
         else:
-            if self._gap:
-                self._mark_gap()
-            if not self._queue.add(event_line(event)):
-                self._lose(ts_ns)
+            self._unanswered = True
 
     def effects(self, effects: Sequence[Effect]) -> None:
         """Queue the rows of what the engine answered to the event appended last."""
+        self._unanswered = False
         if not effects:
             return
-        self.digest.add(self._last_ts_ns, effects)
         if self._gap:
             self._mark_gap()
         for effect in effects:
-            if not self._queue.add(effect_line(effect)):
+            row = effect.row()
+            self.digest.add_row(self._last_ts_ns, row)
+            if not self._queue.add(effect_line(row)):
                 self._lose(self._last_ts_ns)
 
     async def wait_room(self) -> None:
@@ -169,8 +178,7 @@ class Journal:
 
         Writes no totals: a replay then knows that the run did not end well.
         """
-        if self._gap:
-            self._mark_gap(last=True)
+        self._end()
         return self._queue.close_now()
 
     def statistics(self) -> QueueStats:
@@ -180,10 +188,28 @@ class Journal:
     def _finish(self) -> None:
         if self._trailer:
             return
-        if self._gap:
-            self._mark_gap(last=True)
+        self._end()
         trailer = JournalTrailer(self.events, self.digest.count, self.digest.hexdigest())
         self._trailer = self._queue.add(trailer.line(), last=True)
+
+    def _end(self) -> None:
+        if self._unanswered:
+            self._unanswered = False
+            self._queue.add(UNANSWERED_LINE, last=True)
+        if self._gap:
+            self._mark_gap(last=True)
+
+    def _append_when_tight(self, event: Event, line: bytes) -> bool:
+        """Queue a row or lose it; whether it was queued."""
+        if not self._queue.open_for_data() and type(event) in DROPPABLE:
+            self._lose(event.ts_ns)
+            return False
+        if self._gap:
+            self._mark_gap()
+        if self._queue.add(line):
+            return True
+        self._lose(event.ts_ns)
+        return False
 
     def _lose(self, ts_ns: int) -> None:
         self.lost += 1

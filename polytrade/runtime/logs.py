@@ -230,6 +230,10 @@ REDACTOR: Final = Redactor()
 """The process's redactor: secrets are registered where they are read."""
 
 
+CHATTY: Final = ("httpx2", "httpcore2", "trio-websocket", "hypercorn", "hpack")
+"""Libraries that log every request or message: heard from WARNING upwards only."""
+
+
 def register_secret(value: str) -> None:
     """Never let `value` appear in a log line from now on."""
     REDACTOR.register(value)
@@ -277,6 +281,8 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [_Bridge()]
     root.setLevel(threshold)
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(max(threshold, logging.WARNING))
     return Logs(lines, limiter)
 
 

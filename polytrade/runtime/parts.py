@@ -1,11 +1,10 @@
 """The parts of a run, built from the configuration and wired to each other."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from os import environ
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,14 +21,10 @@ from polytrade.core.limits import HALT
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import JournalHeader, prune_runs
 from polytrade.meter import Meter
-from polytrade.polymarket.books import Instruments, RestBookDecoder
-from polytrade.polymarket.clob import Clob
-from polytrade.polymarket.discovery import GAMMA_SOURCE, Discovery, GammaError, run_clock_check
+from polytrade.polymarket.discovery import Discovery
 from polytrade.polymarket.feed import MarketFeed
-from polytrade.polymarket.gamma import GammaDecoder
-from polytrade.polymarket.rest import Rest, new_client
+from polytrade.polymarket.rest import new_client
 from polytrade.polymarket.wire import MarketDecoder
-from polytrade.runtime.feeds import link_settings, plan_feeds, run_reference_feed
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
@@ -37,18 +32,16 @@ from polytrade.runtime.links import FeedTable
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.recorder import Recorder
 from polytrade.runtime.risk import RiskWatch
-from polytrade.runtime.socket import open_socket
 from polytrade.runtime.status import Commands, DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import Policy, TaskTable
+from polytrade.runtime.wiring import Run, Shared, wire
 from polytrade.segments import JournalError
 from polytrade.session import Session, build_session
 
 log = structlog.get_logger(__name__)
 
 CLOSE_CLIENT_S: Final = 2.0
-
-Run = Callable[[], Awaitable[None]]
 
 
 class ControlTask(Protocol):
@@ -66,7 +59,7 @@ class ControlTask(Protocol):
 
 @attrs.define(kw_only=True)
 class Parts:
-    """Everything a run is made of. `feeds` are the producers by task name."""
+    """Everything a run is made of. `producers` run beside the engine, by task name."""
 
     run_id: str
     inbox: Inbox
@@ -78,7 +71,7 @@ class Parts:
     tasks: TaskTable
     market_feed: MarketFeed
     discovery: Discovery
-    feeds: dict[str, Run]
+    producers: dict[str, tuple[Run, Policy]]
     decoder: MarketDecoder
     journal: Journal | None
     recorder: Recorder | None
@@ -131,7 +124,7 @@ def _build(
         journal=journal,
         recorder=recorder,
     )
-    wiring = _wire(config, clock, rng, client, inbox, tasks, feeds, hosts)
+    wiring = wire(config, Shared(clock, rng, client, inbox, tasks, feeds, hosts))
     return Parts(
         run_id=run_id,
         inbox=inbox,
@@ -146,88 +139,8 @@ def _build(
         market_feed=wiring.market_feed,
         discovery=wiring.discovery,
         decoder=wiring.decoder,
-        feeds=wiring.feeds,
+        producers=wiring.producers,
     )
-
-
-@attrs.frozen
-class Wiring:
-    """The producers, and what others need of them."""
-
-    market_feed: MarketFeed
-    discovery: Discovery
-    decoder: MarketDecoder
-    feeds: dict[str, Run]
-
-
-def _wire(
-    config: Config,
-    clock: Clock,
-    rng: random.Random,
-    client: httpx2.AsyncClient,
-    inbox: Inbox,
-    tasks: TaskTable,
-    table: FeedTable,
-    hosts: HostTable,
-) -> Wiring:
-    """Feeds and discovery: everything that puts market data into the inbox."""
-    feeds = config.feeds
-    instruments = Instruments()
-    decoder = MarketDecoder(instruments)
-    clob = Clob(
-        feeds.clob_url,
-        client=client,
-        hosts=hosts,
-        clock=clock,
-        decoder=RestBookDecoder(instruments),
-    )
-    policy = Policy(
-        delay_s_min=feeds.backoff_min_s,
-        delay_s_max=feeds.backoff_max_s,
-        healthy_s=feeds.healthy_s,
-    )
-    market_feed = MarketFeed(
-        feeds,
-        decoder=decoder,
-        clob=clob,
-        connect=open_socket,
-        inbox=inbox,
-        tasks=tasks,
-        statuses=table,
-        hosts=hosts,
-        policy=policy,
-        rng=rng,
-    )
-    discovery = Discovery(
-        config.universe,
-        gamma=Rest(feeds.gamma_url, client=client, hosts=hosts, clock=clock, error=GammaError),
-        decoder=GammaDecoder(instruments),
-        instruments=instruments,
-        inbox=inbox,
-        want=market_feed.want,
-        status=table.open(GAMMA_SOURCE, feeds.gamma_url),
-        policy=policy,
-        rng=rng,
-    )
-    runs: dict[str, Run] = {
-        "discovery": discovery.run,
-        "market feed": market_feed.run,
-        "clock check": partial(run_clock_check, clob, inbox),
-    }
-    plans, off = plan_feeds(feeds, config.universe.coins, environ)
-    for plan in plans:
-        runs[plan.source] = partial(
-            run_reference_feed,
-            plan,
-            connect=open_socket,
-            inbox=inbox,
-            settings=link_settings(plan, feeds),
-            status=table.open(plan.source, plan.url),
-            hosts=hosts,
-        )
-    for source, why in off.items():
-        log.info("feed is off", source=source, why=why)
-    return Wiring(market_feed, discovery, decoder, runs)
 
 
 def _records(

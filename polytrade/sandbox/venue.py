@@ -224,9 +224,13 @@ class Venue:
 
     def apply_fault(self, order: FaultOrder) -> int:
         """Carry out an order; how many connections it touched. Raises FaultRefused."""
+        touched = self._apply(order)
+        self.faults[order.kind] += 1
+        return touched
+
+    def _apply(self, order: FaultOrder) -> int:
         now = trio.current_time()
         until = math.inf if order.seconds is None else now + order.seconds
-        self.faults[order.kind] += 1
         match order.kind:
             case "gamma":
                 self.gamma_mode, self.gamma_until = order.mode, until

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from polytrade.config import Control
 from polytrade.control.app import create_app
-from polytrade.control.exposition import FRESH_S, SLICE, MetricsPage, all_readings, page_blocks
+from polytrade.control.exposition import FRESH_S, SLICE, MetricsPage, fill_readings, page_blocks
 from polytrade.metrics import COUNTER, GAUGE, METRICS, SUMMARY, Quantiles, Readings
 from polytrade.runtime.status import Commands, DaemonStatus, MarketRow
 from tests.control.status_samples import status
@@ -78,7 +78,10 @@ async def test_empty_percentile_is_absent_and_a_measured_one_is_there() -> None:
 
 def test_missing_prices_are_absent() -> None:
     now = status(markets=(MarketRow(market="0xcd", slug="s"),))
-    assert all_readings(now).value("market_bid", "s") is None
+    readings = Readings()
+    list(fill_readings(readings, now))
+    assert readings.value("market_yes_shares", "s") == 0
+    assert readings.value("market_bid", "s") is None
 
 
 def test_own_renderer_says_what_prometheus_client_says() -> None:

@@ -13,7 +13,7 @@ import trio.testing
 
 from polytrade.config import Latency
 from polytrade.core import events as ev
-from polytrade.core.effects import PhaseChanged
+from polytrade.core.effects import Effect, PhaseChanged
 from polytrade.core.ids import FAST
 from polytrade.journal import EffectDigest, JournalHeader, JournalTrailer, read_journal
 from polytrade.runtime.diskqueue import HARD_LIMIT_FACTOR, RETRY_S, DiskQueue
@@ -35,6 +35,12 @@ def tick(n: int) -> ev.ReferenceTicked:
 
 def accepted(n: int) -> ev.OrderAccepted:
     return ev.OrderAccepted(1_000 + n, f"o{n}", "")
+
+
+def stepped(journal: Journal, event: ev.Event, *effects: Effect) -> None:
+    """What the session does around a step."""
+    journal.append(event)
+    journal.effects(effects)
 
 
 def opened(tmp_path: Path, latency: Latency | None = None, **options: Any) -> Journal:
@@ -83,10 +89,8 @@ class FakeWriter:
 async def test_journal_holds_events_effects_and_totals_in_order(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     answer = PhaseChanged("m", "open")
-    journal.append(tick(1))
-    journal.effects([answer])
-    journal.append(accepted(2))
-    journal.effects([])
+    stepped(journal, tick(1), answer)
+    stepped(journal, accepted(2))
     assert await journal.close()
     reader = read_journal(tmp_path / "run-a")
     assert [(entry.event, entry.effects) for entry in reader] == [
@@ -101,15 +105,34 @@ async def test_journal_holds_events_effects_and_totals_in_order(tmp_path: Path) 
 
 async def test_closing_twice_writes_the_totals_once(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    journal.append(tick(1))
+    stepped(journal, tick(1))
     assert await journal.close()
     assert await journal.close()
     assert [entry.event for entry in read_journal(tmp_path / "run-a")] == [tick(1)]
 
 
+async def test_event_that_was_never_answered_is_marked(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    stepped(journal, tick(1), PhaseChanged("m", "open"))
+    journal.append(accepted(2))
+    journal.append(accepted(3))
+    stepped(journal, tick(4))
+    journal.append(tick(5))
+    assert await journal.close()
+    reader = read_journal(tmp_path / "run-a")
+    assert [(entry.event.ts_ns, entry.complete) for entry in reader] == [
+        (1_001, True),
+        (1_002, False),
+        (1_003, False),
+        (1_004, True),
+        (1_005, False),
+    ]
+    assert reader.trailer is not None
+
+
 async def test_crash_writes_every_row_but_no_totals(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    journal.append(tick(1))
+    stepped(journal, tick(1))
     assert journal.close_now()
     assert journal.close_now()
     reader = read_journal(tmp_path / "run-a")
@@ -266,14 +289,13 @@ async def test_crash_during_a_write_doubles_and_loses_nothing() -> None:
 async def test_market_data_goes_when_full_and_facts_stay(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     for n in range(CAPACITY):
-        journal.append(tick(n))
+        stepped(journal, tick(n))
     assert journal.full
     assert not journal.must_wait
-    journal.append(tick(900))
-    journal.append(tick(901))
-    journal.append(accepted(902))
-    journal.effects([PhaseChanged("m", "open")])
-    journal.append(tick(903))
+    stepped(journal, tick(900))
+    stepped(journal, tick(901))
+    stepped(journal, accepted(902), PhaseChanged("m", "open"))
+    stepped(journal, tick(903))
     assert journal.lost == 3
     assert await journal.close()
     entries = list(read_journal(tmp_path / "run-a"))
@@ -291,8 +313,10 @@ async def test_dropping_ends_at_three_quarters(tmp_path: Path) -> None:
     for _ in range(CAPACITY):
         queue.add(b"x\n")
     assert not queue.open_for_data()
+    assert not queue.offer(b"x\n")
     queue._pending[192 + 1 :] = []
     assert not queue.open_for_data()
+    assert not queue.offer(b"x\n")
     queue._pending.pop()
     assert queue.open_for_data()
 
@@ -300,7 +324,7 @@ async def test_dropping_ends_at_three_quarters(tmp_path: Path) -> None:
 async def test_facts_beyond_the_hard_limit_are_lost_and_counted(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     for n in range(CAPACITY * HARD_LIMIT_FACTOR + 3):
-        journal.append(accepted(n))
+        stepped(journal, accepted(n))
     assert journal.lost == 3
     assert journal.statistics().depth == CAPACITY * HARD_LIMIT_FACTOR
     assert await journal.close()
@@ -348,16 +372,18 @@ async def test_engine_does_not_wait_for_a_disk_that_fails() -> None:
 
 async def test_rows_lost_to_a_failing_disk_are_marked_when_it_recovers(tmp_path: Path) -> None:
     recovered: list[int] = []
-    journal = opened(tmp_path, on_recovered=lambda: recovered.append(1))
+    failures: list[JournalError] = []
+    journal = opened(tmp_path)
+    journal.listen(failures.append, lambda: recovered.append(1))
     disk = FakeWriter()
     real, journal._queue._writer = journal._queue._writer, disk
     disk.full = True
     for n in range(CAPACITY):
-        journal.append(tick(n))
+        stepped(journal, tick(n))
     with pytest.raises(JournalError):
         await journal.sync()
-    assert journal.failed is not None
-    journal.append(tick(777))
+    assert failures == [journal.failed]
+    stepped(journal, tick(777))
     journal._queue._writer = real
     await journal.sync()
     assert (recovered, journal.failed) == ([1], None)

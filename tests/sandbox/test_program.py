@@ -1,0 +1,44 @@
+"""The venue as a program: one ready line, and a clean end however it is told to."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = (
+    "import sys; from polytrade.sandbox import PlaybackOptions, main;"
+    "sys.exit(main(PlaybackOptions(files=(sys.argv[1],), exit_with_parent=True)))"
+)
+
+
+@pytest.fixture
+def program(capture, short_records, root):
+    path = capture(short_records)
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "stdin"])
+def test_program_prints_one_ready_line_and_ends_cleanly(program, end):
+    line = json.loads(program.stdout.readline())
+    assert line["ready"] is True
+    named = ("market", "clob", "gamma", "rtds", "binance", "admin")
+    assert [name for name in named if f"{name}_url" in line] == list(named)
+    assert line["slugs"][0].startswith("btc-updown-5m-")
+    assert sum(line["frames"].values()) > 0
+    if end == "stdin":
+        program.stdin.close()
+    else:
+        program.send_signal(getattr(signal, end))
+    assert program.stdout.read() == ""
+    assert program.wait() == 0
