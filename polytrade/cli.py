@@ -5,11 +5,19 @@ Only `click` is imported here; each command imports what it runs, so that `--hel
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from polytrade import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from polytrade.config import Config, Control
+    from polytrade.runtime.status import Commands, DaemonStatus
 
 F = TypeVar("F")
 
@@ -258,6 +266,32 @@ def polytrade() -> None:
 polytrade.add_command(daemon, "daemon")
 for _command in (sandbox, record, replay, doctor):
     polytrade.add_command(_command)
+
+
+def _run_daemon(
+    config: "Config", run_for: float | None, root: Path, *, record_only: bool = False
+) -> int:
+    """Put the control plane into the daemon, which knows nothing of HTTP, and run it."""
+    import attrs
+
+    from polytrade.control.task import check_control, run_control
+    from polytrade.runtime.daemon import main as run_daemon
+
+    def placed(control: "Control") -> "Control":
+        """The same with the token file's place; the configuration keeps the path as written."""
+        token_file = control.token_file and str(root / control.token_file)
+        return attrs.evolve(control, token_file=token_file)
+
+    async def serve(
+        read: "Callable[[], DaemonStatus]",
+        commands: "Commands",
+        control: "Control",
+        stopping: "trio.Event",
+    ) -> None:
+        await run_control(read, commands, placed(control), stopping)
+
+    check_control(placed(config.control))
+    return run_daemon(config, run_for, root=root, control=serve, record_only=record_only)
 
 
 def _echo_json(answer: object) -> None:

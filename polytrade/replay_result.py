@@ -52,7 +52,8 @@ class ReplayResult:
     """A finished replay; everything but `elapsed_s` and `events_per_s` is the same every time.
 
     `verified` counts events whose effects were compared with the journal's; `unverified` says why
-    not all were. `elapsed_s` is 0 unless the caller timed it (`timed`). `clean` is false when the run did not end well or part of it could not be read.
+    not all were. `elapsed_s` is 0 unless `timed` was called. `clean` is false when the run did not
+    end well or part of it could not be read.
     """
 
     path: str

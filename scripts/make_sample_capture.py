@@ -36,7 +36,7 @@ def statistics(records: list[CaptureRecord]) -> dict[str, object]:
     }
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Write the capture; print what is in it."""
     parser = argparse.ArgumentParser(
         description="Generate the sample capture.",
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=int, default=20, help="a multiple of 5")
     parser.add_argument("--coins", default="btc,eth", help="of btc, eth, sol, xrp")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     try:
         sample = Sample(arguments.seed, arguments.minutes, tuple(arguments.coins.split(",")))
     except ValueError as error:

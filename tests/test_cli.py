@@ -7,8 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import attrs
 import click
 import pytest
+import trio
 
 from polytrade import __version__, cli, strict
 from polytrade.config import Config
@@ -147,7 +149,8 @@ def test_daemon_is_called_with_what_was_asked(
     assert program(["--config", str(configs), "--run-for", "2.5"]) == 1
     ((arguments, named),) = calls.seen
     assert arguments == (strict.load(configs), 2.5)
-    assert named == {"root": configs.parent}
+    assert callable(named.pop("control"))
+    assert named == {"root": configs.parent, "record_only": False}
 
 
 def test_record_switches_recording_on(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +161,32 @@ def test_record_switches_recording_on(configs: Path, monkeypatch: pytest.MonkeyP
     assert isinstance(config, Config)
     assert (config.storage.record_raw, config.risk.max_open_orders) == (True, 7)
     assert run_for is None
+    assert callable(named.pop("control"))
     assert named == {"root": configs.parent, "record_only": True}
+
+
+async def test_token_file_is_found_below_the_project(
+    configs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls()
+    served: list[tuple[Any, ...]] = []
+
+    async def run_control(*arguments: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        served.append(arguments)
+
+    fake_module(monkeypatch, "polytrade.runtime.daemon", main=calls)
+    checked = Calls()
+    fake_module(
+        monkeypatch, "polytrade.control.task", check_control=checked, run_control=run_control
+    )
+    assert cli.daemon_main(["--config", str(configs), "--set", "control.token_file=token"]) == 0
+    (((config, _), named),) = calls.seen
+    assert config.control.token_file == "token"
+    placed = attrs.evolve(config.control, token_file=f"{configs.parent}/token")
+    assert checked.seen == [((placed,), {})]
+    await named["control"]("read", "commands", config.control, "stopping")
+    assert served == [("read", "commands", placed, "stopping")]
 
 
 def test_replay_is_called_with_what_was_asked(

@@ -207,23 +207,20 @@ class Book:
 
     def hash_of(self, token: int, venue_ts_ms: int, last_trade: str) -> str:
         """The hash of the book as it stands, in one token's terms (protocols 5.4)."""
-        state = self._state(token, venue_ts_ms)
-        state.update(f'{last_trade}"}}'.encode())
-        return state.hexdigest()
+        return _digest(self._text(token, venue_ts_ms), last_trade)
 
-    def _state(self, token: int, venue_ts_ms: int) -> HashState:
-        """The hash of everything before the last trade price."""
+    def _text(self, token: int, venue_ts_ms: int) -> bytes:
+        """Everything that is hashed before the last trade price."""
         if token == YES:
             bids, asks = self._bids.text(), self._asks.text()
         else:
             bids, asks = self._asks.mirrored_text(), self._bids.mirrored_text()
-        return self._hashed(token, venue_ts_ms, bids, asks, self._tail)
+        return self._framed(token, venue_ts_ms, bids, asks, self._tail)
 
-    def _hashed(self, token: int, ts_ms: int, bids: bytes, asks: bytes, tail: bytes) -> HashState:
+    def _framed(self, token: int, ts_ms: int, bids: bytes, asks: bytes, tail: bytes) -> bytes:
         at = str(ts_ms).encode()
         head = self._head[token]
-        text = b"".join((head, at, b'","hash":"","bids":[', bids, b'],"asks":[', asks, tail))
-        return sha1(text, usedforsecurity=False)
+        return b"".join((head, at, b'","hash":"","bids":[', bids, b'],"asks":[', asks, tail))
 
     def _tail_of(self, tick_e4: int) -> bytes:
         size, tick = size_text(self._min_size_e6), price_text(tick_e4)
@@ -236,14 +233,14 @@ class Book:
         wanted = self.newest_hash
         if not wanted or self.last_trade == UNKNOWN_TRADE:
             return UNCHECKABLE
-        state = self._state(self.hash_token, self.newest_ms)
-        if _fits(state, self.last_trade, wanted):
+        text = self._text(self.hash_token, self.newest_ms)
+        if _digest(text, self.last_trade) == wanted:
             return MATCHED
         guesses = self._trade_guesses
         if price_e4 >= 0:
             filled = [trade_price_text(price_e4), trade_price_text(ONE_E4 - price_e4)]
             guesses = filled + guesses
-        return self._adopt(_fitting(state, guesses, wanted))
+        return self._adopt(_fitting(text, guesses, wanted))
 
     def _verify_snapshot(self, event: BookReplaced, newest: bool) -> int:
         """The verdict on a snapshot's own content; its last trade price is searched if unstated."""
@@ -254,14 +251,14 @@ class Book:
             tail = self._tail_of(event.tick_e4)
         bids = b",".join([level_text(price, size) for price, size in event.bids])
         asks = b",".join([level_text(price, size) for price, size in event.asks])
-        state = self._hashed(event.token, event.venue_ts_ms, bids, asks, tail)
+        text = self._framed(event.token, event.venue_ts_ms, bids, asks, tail)
         if event.last_trade != UNKNOWN_TRADE:
-            return MATCHED if _fits(state, event.last_trade, event.hash) else MISMATCHED
-        found = _fitting(state, [self.last_trade, *self._trade_guesses, ""], event.hash)
+            return MATCHED if _digest(text, event.last_trade) == event.hash else MISMATCHED
+        found = _fitting(text, [self.last_trade, *self._trade_guesses, ""], event.hash)
         if found is None:
             step = _step_for(event.asks, _step_for(event.bids, self.step_e4))
             every = [trade_price_text(price) for price in range(step, ONE_E4, step)]
-            found = _fitting(state, every, event.hash)
+            found = _fitting(text, every, event.hash)
         if not newest and self.last_trade != UNKNOWN_TRADE:
             return MISMATCHED if found is None else MATCHED
         return self._adopt(found)
@@ -300,16 +297,19 @@ def _step_for(levels: list[tuple[int, int]], step_e4: int) -> int:
     return 1
 
 
-def _fits(state: HashState, last_trade: str, wanted: str) -> bool:
-    """Whether the hash fits with this last trade price, the last thing hashed: a short update."""
-    attempt = state.copy()
-    attempt.update(f'{last_trade}"}}'.encode())
-    return attempt.hexdigest() == wanted
+def _digest(text: bytes, last_trade: str) -> str:
+    return sha1(b"".join((text, last_trade.encode(), b'"}')), usedforsecurity=False).hexdigest()
 
 
-def _fitting(state: HashState, guesses: list[str], wanted: str) -> str | None:
-    """The first guess of the last trade price with which the hash fits, None when none does."""
+def _fitting(text: bytes, guesses: list[str], wanted: str) -> str | None:
+    """The first guess of the last trade price with which the hash fits, None when none does.
+
+    The price is the last thing hashed, so each guess costs one short update of a copied state.
+    """
+    state: HashState = sha1(text, usedforsecurity=False)
     for guess in guesses:
-        if _fits(state, guess, wanted):
+        attempt = state.copy()
+        attempt.update(f'{guess}"}}'.encode())
+        if attempt.hexdigest() == wanted:
             return guess
     return None

@@ -23,31 +23,83 @@ HISTORY_MAX: Final = 64
 HISTORY_STEP_NS: Final = 100 * MS_NS
 BASIS_WEIGHT: Final = 0.05
 """Weight of one anchor tick in a source's basis: a time constant of about 20 s."""
+HOLDS_MS: Final = 2_000
+"""A value of a settlement series stands for at most this long; they come one a second."""
+NEWEST_HOLDS_MS: Final = 1_000
 SAMPLE_NS: Final = SECOND_NS
 """Returns are taken over fixed times, so that the tick rate does not change the volatility."""
 SOURCE_SILENT_NS: Final = 3 * SECOND_NS
-"""A fast source silent for this long no longer takes part in the disagreement."""
+"""A fast source silent for this long no longer holds the price: another may take over, whatever its
+clock says, and it takes no part in the disagreement or in a basis."""
+JUMP_NS: Final = 250 * MS_NS
+"""Span within which a move is a jump (`[strategy] jump_bps`)."""
 
 
 @final
 class SourceQuote:
-    """The last price of one fast source and its basis (log) to the settling source."""
+    """The last price of one fast source and its basis (log) to the settling source.
 
-    __slots__ = ("basis", "basis_seen", "history_ns", "history_price", "price", "ts_ns", "venue_ns")
+    `sample_price` and `jump_price` are its prices when the running return and the running 250 ms
+    began: moves are measured within one source, so that sources apart from each other are no move.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "basis",
+        "basis_seen",
+        "history_ns",
+        "history_price",
+        "jump_price",
+        "price",
+        "relayed",
+        "sample_price",
+        "ts_ns",
+        "venue_ns",
+    )
+
+    def __init__(self, relayed: bool) -> None:
+        self.relayed = relayed
         self.price = 0.0
         self.ts_ns = 0
         self.venue_ns = 0
         self.basis = 0.0
         self.basis_seen = 0
+        self.sample_price = 0.0
+        self.jump_price = 0.0
         self.history_ns: list[int] = []
         self.history_price: list[float] = []
 
+    def take(self, price: float, venue_ns: int, ts_ns: int) -> bool:
+        """Take a tick; False when it is older than the held one by more than the tolerance.
+
+        After a silence any time is taken: one stamp from the future must not block the source.
+        """
+        if self.ts_ns and ts_ns - self.ts_ns >= SOURCE_SILENT_NS:
+            self.venue_ns = 0
+            self.history_ns = []
+            self.history_price = []
+        if venue_ns < self.venue_ns - OLDER_DROP_NS:
+            return False
+        self.price = price
+        self.ts_ns = ts_ns
+        self.venue_ns = max(self.venue_ns, venue_ns)
+        if not self.history_ns or venue_ns - self.history_ns[-1] >= HISTORY_STEP_NS:
+            self.history_ns.append(venue_ns)
+            self.history_price.append(price)
+            if len(self.history_ns) > HISTORY_MAX:
+                del self.history_ns[0]
+                del self.history_price[0]
+        return True
+
+    def corrected(self) -> float:
+        """The price in terms of the settling source."""
+        return self.price * exp(self.basis)
+
     def at(self, ts_ns: int) -> float:
-        """The price as it stood at `ts_ns`, 0.0 when that is before the history."""
+        """The price as it stood at `ts_ns`, 0.0 when the source was not heard then."""
         index = bisect_right(self.history_ns, ts_ns)
-        return self.history_price[index - 1] if index else 0.0
+        if not index or ts_ns - self.history_ns[index - 1] >= SOURCE_SILENT_NS:
+            return 0.0
+        return self.history_price[index - 1]
 
 
 @final
@@ -63,19 +115,15 @@ class Series:
     def add(self, venue_ms: int, price: float) -> None:
         """Insert a point; a second point of one time is a correction and replaces the first."""
         times = self.times_ms
-        if not times or venue_ms > times[-1]:
-            times.append(venue_ms)
-            self.prices.append(price)
-            if len(times) > SERIES_MAX:
-                del times[: SERIES_MAX // 4]
-                del self.prices[: SERIES_MAX // 4]
-            return
         index = bisect_right(times, venue_ms)
         if index and times[index - 1] == venue_ms:
             self.prices[index - 1] = price
-        else:
-            times.insert(index, venue_ms)
-            self.prices.insert(index, price)
+            return
+        times.insert(index, venue_ms)
+        self.prices.insert(index, price)
+        if len(times) > SERIES_MAX:
+            del times[: SERIES_MAX // 4]
+            del self.prices[: SERIES_MAX // 4]
 
     def at(self, venue_ms: int, tolerance_ms: int) -> float:
         """The last value stamped at or before `venue_ms`, 0.0 when none is within the tolerance."""
@@ -87,8 +135,8 @@ class Series:
     def average(self, from_ms: int, to_ms: int) -> tuple[float, int]:
         """The time average over [from, to) of the series as steps, and how many ms it covers.
 
-        Only what the series has been heard to say counts: the last value holds for at most two
-        seconds, so that a gap is seen as less coverage and not as a constant price.
+        Only what the series has been heard to say counts: a value holds for at most two seconds,
+        the newest for one, so that a gap is seen as less coverage and not as a constant price.
         """
         times, prices = self.times_ms, self.prices
         index = max(bisect_right(times, from_ms) - 1, 0)
@@ -96,8 +144,8 @@ class Series:
         covered = 0
         while index < len(times) and times[index] < to_ms:
             begin = max(times[index], from_ms)
-            end = times[index + 1] if index + 1 < len(times) else times[index] + 1_000
-            end = min(end, times[index] + 2_000, to_ms)
+            end = times[index + 1] if index + 1 < len(times) else times[index] + NEWEST_HOLDS_MS
+            end = min(end, times[index] + HOLDS_MS, to_ms)
             if end > begin:
                 total += prices[index] * (end - begin)
                 covered += end - begin
@@ -111,14 +159,12 @@ class SymbolReference:
 
     __slots__ = (
         "_sample_ns",
-        "_sample_price",
         "anchor",
         "anchor_ns",
         "anchors",
         "dropped",
         "inverted",
         "jump_ns",
-        "jump_price",
         "price",
         "relay_price",
         "samples",
@@ -155,9 +201,7 @@ class SymbolReference:
         self.var_slow = 0.0
         self.samples = 0
         self._sample_ns = 0
-        self._sample_price = 0.0
         self.jump_ns = 0
-        self.jump_price = 0.0
         self.ticks = 0
         self.dropped = 0
         self.inverted = 0
@@ -165,102 +209,96 @@ class SymbolReference:
     def apply(self, event: ReferenceTicked) -> bool:
         """Take a tick; True when the fast price moved on to it.
 
-        The newest event time wins; one older by more than 50 ms is dropped; of equal times
-        (within 1 ms) the first to arrive stays.
+        The newest event time wins; one older than the newest by more than 50 ms is dropped; of
+        equal times (within 1 ms) the source that was first stays. A price that is not positive is
+        dropped. A relayed price counts only while no exchange is heard.
         """
         self.ticks += 1
+        if event.price_e8 <= 0:
+            self.dropped += 1
+            return False
         price = event.price_e8 / 1e8
+        venue_ns = event.venue_ts_ns or event.ts_ns
         if event.kind in (FAST, RELAY):
-            return self._apply_fast(event, price)
-        venue_ms = event.venue_ts_ns // MS_NS
+            return self._apply_fast(event, price, venue_ns)
+        venue_ms = venue_ns // MS_NS
         if event.kind == ANCHOR:
             self.anchors.add(venue_ms, price)
-            if not self.anchors.times_ms or venue_ms >= self.anchors.times_ms[-1]:
+            if venue_ms >= self.anchors.times_ms[-1]:
                 self.anchor = price
                 self.anchor_ns = event.ts_ns
-            self._learn_basis(event.venue_ts_ns, price)
+            self._learn_basis(venue_ns, price)
         elif event.kind == TWAP30:
             self.twap30.add(venue_ms, price)
         elif event.kind == TWAP60:
             self.twap60.add(venue_ms, price)
         return False
 
-    def _apply_fast(self, event: ReferenceTicked, price: float) -> bool:
+    def _apply_fast(self, event: ReferenceTicked, price: float, venue_ns: int) -> bool:
         quote = self.sources.get(event.source)
         if quote is None:
-            quote = SourceQuote()
+            quote = SourceQuote(event.kind == RELAY)
             self.sources[event.source] = quote
-        venue_ns = event.venue_ts_ns or event.ts_ns
-        if quote.venue_ns and venue_ns < quote.venue_ns - OLDER_DROP_NS:
+        if not quote.take(price, venue_ns, event.ts_ns):
             self.inverted += 1
             self.dropped += 1
             return False
-        quote.price = price
-        quote.ts_ns = event.ts_ns
-        quote.venue_ns = max(quote.venue_ns, venue_ns)
-        history = quote.history_ns
-        if not history or venue_ns - history[-1] >= HISTORY_STEP_NS:
-            history.append(venue_ns)
-            quote.history_price.append(price)
-            if len(history) > HISTORY_MAX:
-                del history[0]
-                del quote.history_price[0]
         if event.kind == RELAY:
             self.relay_price = price
-            if (
-                self.ts_ns
-                and event.ts_ns - self.ts_ns < SOURCE_SILENT_NS
-                and self.source != event.source
-            ):
+        held = self.sources.get(self.source)
+        alive = held is not None and event.ts_ns - self.ts_ns < SOURCE_SILENT_NS
+        if held is not None and alive and (quote.relayed or not held.relayed):
+            other = quote is not held
+            if other and quote.relayed and not held.relayed:
                 return False  # a relayed price is later than the exchange's own: only a fall-back
-        if self.ts_ns:
             if venue_ns < self.venue_ns - OLDER_DROP_NS:
                 self.dropped += 1
                 return False
-            if self.source != event.source and abs(venue_ns - self.venue_ns) <= SAME_TIME_NS:
+            if other and abs(venue_ns - self.venue_ns) <= SAME_TIME_NS:
                 return False
-        self.price = price * exp(quote.basis)
+            venue_ns = max(venue_ns, self.venue_ns)
+        self.venue_ns = venue_ns
+        self.price = quote.corrected()
         self.source = event.source
         self.ts_ns = event.ts_ns
-        self.venue_ns = venue_ns
-        self._sample(event.ts_ns)
+        self._sample(quote, event.ts_ns)
         return True
 
     def _learn_basis(self, venue_ns: int, anchor: float) -> None:
         for quote in self.sources.values():
             seen = quote.at(venue_ns)
-            if seen <= 0.0 or anchor <= 0.0:
+            if seen <= 0.0:
                 continue
             gap = log(anchor / seen)
             quote.basis_seen += 1
             weight = max(BASIS_WEIGHT, 1.0 / quote.basis_seen)
             quote.basis += weight * (gap - quote.basis)
 
-    def _sample(self, ts_ns: int) -> None:
-        if not self._sample_ns:
-            self._sample_ns = ts_ns
-            self._sample_price = self.price
+    def _sample(self, quote: SourceQuote, ts_ns: int) -> None:
+        """Begin a new 250 ms, and end a return, when their time has come."""
+        if ts_ns - self.jump_ns >= JUMP_NS:
             self.jump_ns = ts_ns
-            self.jump_price = self.price
-            return
-        if ts_ns - self.jump_ns >= 250 * MS_NS:
-            self.jump_ns = ts_ns
-            self.jump_price = self.price
+            for each in self.sources.values():
+                each.jump_price = each.price if ts_ns - each.ts_ns < JUMP_NS else 0.0
         elapsed = ts_ns - self._sample_ns
         if elapsed < SAMPLE_NS:
             return
-        seconds = elapsed / SECOND_NS
-        squared = log(self.price / self._sample_price) ** 2 / seconds
+        if quote.sample_price > 0.0:
+            self._learn_variance(log(quote.price / quote.sample_price) ** 2, elapsed / SECOND_NS)
+        elif elapsed < SOURCE_SILENT_NS:
+            return  # a source that was there when the return began will end it
+        self._sample_ns = ts_ns
+        for each in self.sources.values():
+            each.sample_price = each.price if ts_ns - each.ts_ns < JUMP_NS else 0.0
+
+    def _learn_variance(self, squared: float, seconds: float) -> None:
+        variance = squared / seconds
         self.samples += 1
         warm = 1.0 / self.samples
-        self.var_fast += max(1.0 - 0.5 ** (seconds / self.vol_fast_s), warm) * (
-            squared - self.var_fast
-        )
-        self.var_slow += max(1.0 - 0.5 ** (seconds / self.vol_slow_s), warm) * (
-            squared - self.var_slow
-        )
-        self._sample_ns = ts_ns
-        self._sample_price = self.price
+        fast = max(1.0 - 0.5 ** (seconds / self.vol_fast_s), warm)
+        slow = max(1.0 - 0.5 ** (seconds / self.vol_slow_s), warm)
+        self.var_fast += fast * (variance - self.var_fast)
+        self.var_slow += slow * (variance - self.var_slow)
 
     def vol(self, blend: float, floor: float, cap: float) -> float:
         """Volatility per sqrt second of log returns: fast and slow blended, floored and capped."""
@@ -268,10 +306,11 @@ class SymbolReference:
         return min(max(sqrt(max(variance, 0.0)), floor), cap)
 
     def jump_bps(self) -> float:
-        """The move of the fast price since the start of the running 250 ms, in basis points."""
-        if self.jump_price <= 0.0 or self.price <= 0.0:
+        """The move of the price since the start of the running 250 ms, in basis points."""
+        quote = self.sources.get(self.source)
+        if quote is None or quote.jump_price <= 0.0:
             return 0.0
-        return log(self.price / self.jump_price) * 1e4
+        return log(quote.price / quote.jump_price) * 1e4
 
     def age_ns(self, ts_ns: int) -> int:
         """Time since the last accepted fast tick; a very large number when there was none."""
@@ -282,12 +321,12 @@ class SymbolReference:
         return ts_ns - self.anchor_ns if self.anchor_ns else 1 << 62
 
     def disagreement(self, ts_ns: int) -> float:
-        """The widest relative gap between live sources, each corrected by its basis."""
+        """The widest relative gap between live exchange sources, each corrected by its basis."""
         low = high = 0.0
         for quote in self.sources.values():
-            if ts_ns - quote.ts_ns > SOURCE_SILENT_NS or not quote.basis_seen:
+            if ts_ns - quote.ts_ns >= SOURCE_SILENT_NS or not quote.basis_seen or quote.relayed:
                 continue
-            price = quote.price * exp(quote.basis)
+            price = quote.corrected()
             low = price if low == 0.0 else min(low, price)
             high = max(high, price)
         return (high - low) / low if low > 0.0 else 0.0

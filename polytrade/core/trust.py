@@ -1,13 +1,14 @@
 """How far a book is to be believed: COLD, SYNCED, SUSPECT or STALE, each with its reason.
 
 A first hash that does not fit makes a synced book *unverified* (messages arrive out of order at
-live speed); a fitting hash clears it; none within the reorder window makes the book SUSPECT. A
+live speed); a fitting hash clears it; none within the reorder window makes the book SUSPECT. The
+same goes for what can be seen without a hash: a crossed book, or best prices other than stated. A
 suspect or stale book is not quoted on until a fresh snapshot, or a fitting hash, restores it.
 """
 
 from typing import Final, final
 
-from polytrade.core.book import MATCHED, MISMATCHED, UNCHECKABLE
+from polytrade.core.book import MATCHED, MISMATCHED
 
 COLD: Final = "cold"
 SYNCED: Final = "synced"
@@ -27,9 +28,12 @@ class BookTrust:
     """The trust state of one book and the counts of its checks.
 
     `matched`, `mismatched`, `not_checkable` count messages; `turned_*` count changes of state.
+    `unverified_ns` is when a synced book came into doubt, 0 while it is in none; `resyncs` counts
+    the snapshots asked for since it was last believed.
     """
 
     __slots__ = (
+        "_by_hash",
         "checking",
         "last_ns",
         "matched",
@@ -61,6 +65,7 @@ class BookTrust:
         self.turned_verified = 0
         self.turned_suspect = 0
         self.resyncs = 0
+        self._by_hash = False
 
     @property
     def valid(self) -> bool:
@@ -69,15 +74,15 @@ class BookTrust:
 
     @property
     def verified(self) -> bool:
-        """Whether the newest hash that could be checked fitted."""
+        """Whether the book is believed and nothing speaks against it."""
         return self.state == SYNCED and not self.unverified_ns
 
     def on_snapshot(self, verdict: int, crossed: bool, ts_ns: int) -> None:
         """A full book arrived with this verdict on its own hash."""
         first = self.state == COLD and not self.matched
-        self._count(verdict)
         self.last_ns = ts_ns
-        if verdict == MISMATCHED and first and self.checking:
+        self._count(verdict)
+        if verdict == MISMATCHED and first:
             # The venue hashes something we do not know for this market: never guess, never check.
             self.checking = False
         if crossed:
@@ -85,10 +90,7 @@ class BookTrust:
         elif verdict == MISMATCHED and self.checking and self.mode == ENFORCE:
             self._fail("snapshot hash does not fit")
         else:
-            self.state = SYNCED
-            self.reason = ""
-            self.unverified_ns = 0
-            self.resyncs = 0
+            self._believe()
 
     def on_change(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
         """One level changed, with this verdict on the newest hash.
@@ -98,47 +100,69 @@ class BookTrust:
         """
         self.last_ns = ts_ns
         self._count(verdict)
-        if self.state == COLD:
-            return
-        if verdict == MATCHED and not doubtful:
-            if self.unverified_ns or self.state != SYNCED:
-                self.turned_verified += 1
-            self.unverified_ns = 0
-            self.resyncs = 0
-            self.state = SYNCED
-            self.reason = ""
-        elif (verdict == MISMATCHED or doubtful) and not self.unverified_ns:
-            self.unverified_ns = ts_ns
-            self.turned_unverified += 1
-        elif verdict == UNCHECKABLE and not doubtful:
-            if not self.checking:
-                self.unverified_ns = 0
-            if self.state == STALE and self.reason == SILENT:
-                self.state = SYNCED
-                self.reason = ""
+        self._weigh(verdict, doubtful, ts_ns)
+
+    def on_merged(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
+        """A snapshot older than the newest change was taken in: what the newest hash says now."""
+        self._weigh(verdict, doubtful, ts_ns)
 
     def on_loss(self, state: str, reason: str) -> None:
         """Something of the feed was lost (SUSPECT) or stopped (STALE)."""
-        if self.state == COLD or (self.state == state and self.reason == reason):
+        if self.state == COLD:
             return
         if state == SUSPECT:
             self._fail(reason)
         else:
             self.state = state
             self.reason = reason
+            self.unverified_ns = 0
 
     def on_time(self, ts_ns: int, stale_ns: int) -> None:
-        """Time passed: an unverified book runs out of its window, a silent one turns stale."""
+        """Time passed: an unverified book runs out of its window, a silent one turns stale.
+
+        `stale_ns` is 0 for a market that may be silent.
+        """
         if self.state != SYNCED:
             return
         if self.unverified_ns and ts_ns - self.unverified_ns > self.reorder_ns:
             if self.mode == ENFORCE:
-                self._fail("no hash fitted within the reorder window")
+                self._fail(
+                    "no hash fitted within the reorder window"
+                    if self._by_hash
+                    else "crossed, or best prices other than stated"
+                )
             else:
                 self.unverified_ns = 0
         elif stale_ns and ts_ns - self.last_ns > stale_ns:
             self.state = STALE
             self.reason = SILENT
+            self.unverified_ns = 0
+
+    def _weigh(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
+        if self.state == COLD:
+            return
+        if verdict == MISMATCHED or doubtful:
+            if self.state == SYNCED and not self.unverified_ns:
+                self.unverified_ns = ts_ns
+                self.turned_unverified += 1
+                self._by_hash = False
+            self._by_hash = self._by_hash or verdict == MISMATCHED
+        elif verdict == MATCHED:
+            if self.unverified_ns or self.state != SYNCED:
+                self.turned_verified += 1
+            self._believe()
+        elif self.unverified_ns and not self._by_hash:
+            self.unverified_ns = 0
+            self.turned_verified += 1
+        if self.state == STALE and self.reason == SILENT and not doubtful:
+            if verdict != MISMATCHED or self.mode != ENFORCE:
+                self._believe()
+
+    def _believe(self) -> None:
+        self.state = SYNCED
+        self.reason = ""
+        self.unverified_ns = 0
+        self.resyncs = 0
 
     def _fail(self, reason: str) -> None:
         if self.state != SUSPECT:

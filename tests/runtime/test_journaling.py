@@ -49,28 +49,33 @@ def opened(tmp_path: Path, latency: Latency | None = None, **options: Any) -> Jo
 
 
 class FakeWriter:
-    """Keeps batches; refuses while `full`; `wrote` is called in the loop after each batch,
-    `refused` after each refusal."""
+    """Keeps batches; refuses while `full`, waits for `gate`; `entered` is set at the first write,
+    `wrote` is called in the loop after each batch, `refused` after each refusal.
+    """
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []
         self.full = False
-        self.attempts = 0
         self.synced = 0
         self.closed = 0
         self.gate = threading.Event()
         self.gate.set()
+        self.entered = trio.Event()
         self.wrote: Callable[[], None] = lambda: None
         self.refused: Callable[[], None] = lambda: None
 
     def write(self, lines: Sequence[bytes]) -> None:
-        self.attempts += 1
+        self.enter()
         assert self.gate.wait(10)
         if self.full:
             trio.from_thread.run_sync(self.refused)
             raise JournalError("disk", "No space left on device")
         self.batches.append(list(lines))
         trio.from_thread.run_sync(self.wrote)
+
+    def enter(self) -> None:
+        if not self.entered.is_set():
+            trio.from_thread.run_sync(self.entered.set)
 
     def sync(self) -> None:
         if self.full:
@@ -130,7 +135,7 @@ async def test_event_that_was_never_answered_is_marked(tmp_path: Path) -> None:
     assert reader.trailer is not None
 
 
-async def test_crash_writes_every_row_but_no_totals(tmp_path: Path) -> None:
+def test_crash_writes_every_row_but_no_totals(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     stepped(journal, tick(1))
     assert journal.close_now()
@@ -229,8 +234,7 @@ async def test_cancelled_run_finishes_its_write_and_the_rest_is_closed_behind_it
         nursery.start_soon(queue.run)
         for n in range(4):
             queue.add(b"%d\n" % n)
-        while not writer.attempts:
-            await trio.lowlevel.checkpoint()
+        await writer.entered.wait()
         queue.add(b"4\n")
         nursery.cancel_scope.cancel()
         writer.gate.set()
@@ -266,7 +270,7 @@ async def test_flush_cancelled_before_it_began_leaves_its_rows_to_the_task() -> 
 async def test_crash_during_a_write_doubles_and_loses_nothing() -> None:
     class InThread(FakeWriter):
         def write(self, lines: Sequence[bytes]) -> None:
-            self.attempts += 1
+            self.enter()
             self.gate.wait(10)
             self.batches.append(list(lines))
 
@@ -277,8 +281,7 @@ async def test_crash_during_a_write_doubles_and_loses_nothing() -> None:
         nursery.start_soon(queue.run)
         for n in range(4):
             queue.add(b"%d\n" % n)
-        while not writer.attempts:
-            await trio.lowlevel.checkpoint()
+        await writer.entered.wait()
         queue.add(b"4\n")
         writer.gate.set()
         assert queue.close_now()
@@ -307,7 +310,7 @@ async def test_market_data_goes_when_full_and_facts_stay(tmp_path: Path) -> None
     assert entries[CAPACITY + 1].effects == [["phase_changed", "m", "open"]]
 
 
-async def test_dropping_ends_at_three_quarters(tmp_path: Path) -> None:
+def test_dropping_ends_at_three_quarters(tmp_path: Path) -> None:
     writer = FakeWriter()
     queue = DiskQueue(writer, settings())
     for _ in range(CAPACITY):

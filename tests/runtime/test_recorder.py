@@ -83,7 +83,7 @@ async def test_frames_go_when_the_disk_is_behind_and_the_hole_proves_it(tmp_path
     assert seqs == [*range(1, CAPACITY + 1), CAPACITY + 3]
 
 
-async def test_events_go_only_at_the_hard_limit(tmp_path: Path) -> None:
+def test_events_go_only_at_the_hard_limit(tmp_path: Path) -> None:
     tap = recorder(tmp_path)
     for n in range(1, CAPACITY * HARD_LIMIT_FACTOR + 3):
         tap.event(n, n, n, n, ev.ClockTicked(n))

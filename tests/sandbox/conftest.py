@@ -215,9 +215,7 @@ def venue(
 ) -> Callable[..., AbstractAsyncContextManager[Rig]]:
     """Starts a venue that plays the given records."""
 
-    def start(
-        records: Sequence[CaptureRecord], **options: Any
-    ) -> AbstractAsyncContextManager[Rig]:
+    def start(records: Sequence[CaptureRecord], **options: Any) -> AbstractAsyncContextManager[Rig]:
         path = capture(records)
         defaults: dict[str, Any] = {"speed": 1000.0, "settle_s": 0.05}
         return running(PlaybackOptions(files=(path,), **{**defaults, **options}))

@@ -39,9 +39,7 @@ async def test_freeze_stops_data_but_not_pongs(venue, short_records):
     assert row["lost"]["frozen"] == len(_market_frames(short_records))
 
 
-async def test_freeze_of_an_endpoint_holds_for_new_connections_until_cleared(
-    venue, short_records
-):
+async def test_freeze_of_an_endpoint_holds_for_new_connections_until_cleared(venue, short_records):
     async with venue(short_records, start="now") as rig:
         await rig.wait_done()
         await rig.fault(kind="freeze")
