@@ -102,11 +102,7 @@ def daemon(
         else:
             click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
         return OK
-    from polytrade.control.task import check_control, run_control
-    from polytrade.runtime.daemon import main as run_daemon
-
-    check_control(config.control)
-    return run_daemon(config, run_for, root=strict.project_root(directory), control=run_control)
+    return _run_daemon(config, run_for, strict.project_root(directory))
 
 
 @click.command(context_settings=CONTEXT)
@@ -120,13 +116,9 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
       polytrade record --config configs --run-for 3600
     """
     from polytrade import strict
-    from polytrade.control.task import check_control, run_control
-    from polytrade.runtime.daemon import main as run_daemon
 
     config = strict.load(directory, (*overrides, "storage.record_raw=true"))
-    check_control(config.control)
-    root = strict.project_root(directory)
-    return run_daemon(config, run_for, root=root, control=run_control, record_only=True)
+    return _run_daemon(config, run_for, strict.project_root(directory), record_only=True)
 
 
 @click.command(context_settings=CONTEXT)
@@ -285,10 +277,10 @@ def _run_daemon(
     async def serve(
         read: "Callable[[], DaemonStatus]",
         commands: "Commands",
-        control: "Control",
+        config: "Control",
         stopping: "trio.Event",
     ) -> None:
-        await run_control(read, commands, placed(control), stopping)
+        await run_control(read, commands, placed(config), stopping)
 
     check_control(placed(config.control))
     return run_daemon(config, run_for, root=root, control=serve, record_only=record_only)

@@ -21,7 +21,7 @@ from polytrade import __version__
 from polytrade.captures import CaptureError, CaptureReader
 from polytrade.config import Config
 from polytrade.core.effects import Effect
-from polytrade.core.events import Event, FeedGap, OrderFilled, RecordsLost
+from polytrade.core.events import BookReplaced, Event, FeedGap, OrderFilled, RecordsLost
 from polytrade.core.units import MS_NS
 from polytrade.decoding import FrameDecoders, recorded_events
 from polytrade.importers import read_capture, sniff
@@ -69,7 +69,7 @@ def replay(
     if journal is not None:
         _replay_journal(run, journal, verify, config, build)
     else:
-        _replay_capture(run, path, config or Config(), build)
+        _replay_capture(run, path, config, build)
     return run.finish()
 
 
@@ -106,7 +106,8 @@ class _Run:
         if result.events == 1:
             result.first_ts_ns = event.ts_ns
         self._tags[event.TAG] += 1
-        self._data.add(event)
+        if not (isinstance(event, BookReplaced) and event.rest):
+            self._data.add(event)  # a REST book answers a question of ours: asked again or not
         if isinstance(event, FeedGap):
             self._gaps[event.reason] += 1
         elif isinstance(event, OrderFilled):
@@ -201,8 +202,11 @@ def _plain(rows: list[list[object]]) -> object:
     return orjson.loads(orjson.dumps(rows))
 
 
-def _replay_capture(run: _Run, path: Path, config: Config, build: Build) -> None:
+def _replay_capture(run: _Run, path: Path, config: Config | None, build: Build) -> None:
     result = run.result
+    # A run hears of the coins it was configured for; of another's capture everything is read.
+    decoders = FrameDecoders() if config is None else FrameDecoders(config.universe.coins)
+    config = config or Config()
     own = _own_capture(path)
     capture = own or read_capture(path)
     result.kind = "capture" if isinstance(capture, CaptureReader) else f"{capture.layout} capture"
@@ -211,7 +215,6 @@ def _replay_capture(run: _Run, path: Path, config: Config, build: Build) -> None
     result.generated = header.generated
     if header.note:
         result.notes.append(header.note)
-    decoders = FrameDecoders()
     run.session = build(config, paper=True)
     events = recorded_events(
         capture,

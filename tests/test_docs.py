@@ -17,6 +17,7 @@ from polytrade.strict import SECTIONS
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NUMBER = re.compile(r"^\s*\d+\. ")
 SENTENCE_END = re.compile(r"[a-z0-9)`]\. [A-Z]")
 
 
@@ -107,7 +108,7 @@ def test_prose_has_one_sentence_a_line() -> None:
         f"{page.relative_to(ROOT)}:{number}: {line}"
         for page in PAGES
         for number, line in prose(page)
-        if SENTENCE_END.search(line)
+        if SENTENCE_END.search(NUMBER.sub("", line))
     ]
     assert not crowded, "\n".join(crowded)
 

@@ -57,7 +57,7 @@ class Digital:
         """P(settlement >= K) for up/down and above, its complement for below."""
         if reference is None or reference.price <= 0.0:
             return no_estimate("no_quote_reference_missing")
-        if market.strike_e8 < 0:
+        if market.strike_e8 <= 0:
             return no_estimate("no_quote_strike_missing")
         if reference.samples < SAMPLES_MIN:
             return no_estimate("no_quote_vol_warmup")

@@ -9,11 +9,11 @@ Pure and synchronous: no clock, no I/O, no randomness. Live, paper and replay ca
 
 from typing import Final, final
 
-from polytrade.core.book import MISMATCHED, UNCHECKABLE
+from polytrade.core.book import MATCHED, MISMATCHED, UNCHECKABLE
+from polytrade.core.cycle import Cycle
 from polytrade.core.effects import (
     Alarmed,
     BookStateChanged,
-    CancelOrder,
     Effect,
     PhaseChanged,
     RequestSnapshot,
@@ -48,17 +48,12 @@ from polytrade.core.events import (
     TickSizeChanged,
     TradePrinted,
 )
+from polytrade.core.ids import YES
 from polytrade.core.ledger import Booked, Ledger, Mark
 from polytrade.core.limits import HALT, RUN, RiskState
-from polytrade.core.market import (
-    CLOSING,
-    OPEN,
-    PENDING_RESOLUTION,
-    REDEEMED,
-    RESOLVED,
-    MarketState,
-)
-from polytrade.core.orders import LIVE, OrderChange, Orders
+from polytrade.core.market import CLOSING, OPEN, PENDING_RESOLUTION, UNRESOLVED, MarketState
+from polytrade.core.orders import OrderChange, Orders
+from polytrade.core.quality import Quality
 from polytrade.core.quoting import Quoter
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import FairValue, Maker
@@ -73,8 +68,6 @@ SNAPSHOT_RETRY_NS: Final = 2 * SECOND_NS
 COLD_WAIT_NS: Final = 5 * SECOND_NS
 """A listed market without any book asks for one after this: the socket sends one on subscribing."""
 MARK_EVERY_NS: Final = SECOND_NS
-FORGET_AFTER_NS: Final = 600 * SECOND_NS
-"""A market that is over is kept this long for reports, then dropped: memory stays flat."""
 
 ORDER_EVENTS: Final = (
     OrderAccepted,
@@ -84,23 +77,6 @@ ORDER_EVENTS: Final = (
     OrderRejected,
     CancelRejected,
 )
-QUALITY: Final = (
-    "hash_matched",
-    "hash_mismatched",
-    "hash_not_checkable",
-    "turned_unverified",
-    "turned_verified",
-    "turned_suspect",
-    "markets_not_checked",
-    "stated_best_agreed",
-    "stated_best_differed",
-    "reference_ticks",
-    "reference_dropped",
-    "reference_inversions",
-    "unknown_market",
-    "feed_gaps",
-)
-"""The data-quality report, all counts."""
 
 
 @final
@@ -117,7 +93,6 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.fair = fair
-        self.markets: dict[str, MarketState] = {}
         self.references: dict[str, SymbolReference] = {}
         self.orders = Orders()
         self.ledger = ledger
@@ -126,13 +101,19 @@ class Engine:
         self.ts_ns = 0
         self.events = 0
         self.fills = 0
-        self.unknown_market = 0
-        self.gaps = 0
         self.mode_why = ""
-        self.stated_best = [0, 0]
-        self.retired: dict[str, int] = {}
-        self._past_quality = dict.fromkeys(QUALITY, 0)
-        self._by_symbol: dict[str, list[MarketState]] = {}
+        self._quality = Quality()
+        self._cycle = Cycle(
+            settings,
+            fair,
+            self.references,
+            self.orders,
+            ledger,
+            risk,
+            self.quoter,
+            self._quality,
+        )
+        self.markets: dict[str, MarketState] = self._cycle.markets
         self._marked_ns = 0
         self._decided_ns = 0
 
@@ -166,7 +147,7 @@ class Engine:
         if isinstance(event, MarketListed):
             self._on_listed(event, effects)
         elif isinstance(event, MarketResolved):
-            self._on_resolved(event, effects)
+            self._cycle.resolved(event, effects)
         elif isinstance(event, TickSizeChanged):
             self._on_tick_size(event, effects)
         elif isinstance(event, FeedGap | FeedDown):
@@ -182,8 +163,8 @@ class Engine:
             self.risk.paused = event.paused
             self._decide_all(effects)
         elif isinstance(event, FlattenRequested):
-            self.quoter.flatten(list(self.markets), event.slippage_e4)
             self.risk.paused = True
+            self.quoter.flatten(list(self.markets), event.slippage_e4)
             self._decide_all(effects)
         elif isinstance(event, ClockSkewMeasured):
             self.risk.clock_skew_ms = event.skew_ms
@@ -198,7 +179,7 @@ class Engine:
     def _on_change(self, event: BookChanged, effects: list[Effect]) -> None:
         market = self.markets.get(event.market)
         if market is None:
-            self.unknown_market += 1
+            self._quality.unknown_market += 1
             return
         book, trust = market.book, market.trust
         bid, ask, state = book.best_bid, book.best_ask, trust.state
@@ -217,14 +198,18 @@ class Engine:
     def _on_snapshot(self, event: BookReplaced, effects: list[Effect]) -> None:
         market = self.markets.get(event.market)
         if market is None:
-            self.unknown_market += 1
+            self._quality.unknown_market += 1
             return
-        trust, state = market.trust, market.trust.state
-        verdict = market.book.replace(event, state == COLD or trust.resyncs > 1)
-        trust.on_snapshot(verdict, market.book.crossed, event.ts_ns)
-        if event.tick_e4 and event.tick_e4 != market.book.tick_e4:
-            spec = market.spec
-            market.book.set_terms(spec.min_size_e6, spec.neg_risk, event.tick_e4)
+        book, trust, state = market.book, market.trust, market.trust.state
+        whole = state == COLD or trust.resyncs > 1
+        behind = not whole and event.venue_ts_ms < book.newest_ms
+        verdict = book.replace(event, whole, trust.checking)
+        trust.on_snapshot(verdict, book.crossed, event.ts_ns)
+        if event.tick_e4:
+            market.retick(event.tick_e4, event.venue_ts_ms)
+        if behind and trust.valid and trust.checking and verdict == MATCHED:
+            # It is of an earlier moment than changes already taken: those say how it stands now.
+            trust.on_merged(book.fits_newest(), book.crossed, event.ts_ns)
         if trust.state != state:
             self._on_trust(market, effects)
         else:
@@ -233,9 +218,11 @@ class Engine:
     def _on_best(self, event: BestQuoted) -> None:
         """The venue's own best prices: counted, never a state (they may come first)."""
         market = self.markets.get(event.market)
-        if market is not None and event.token == 0:
-            same = market.book.bid_e4 == event.bid_e4 and market.book.ask_e4 == event.ask_e4
-            self.stated_best[0 if same else 1] += 1
+        if market is not None and event.token == YES:
+            if market.book.bid_e4 == event.bid_e4 and market.book.ask_e4 == event.ask_e4:
+                self._quality.stated_agreed += 1
+            else:
+                self._quality.stated_differed += 1
 
     def _on_trust(self, market: MarketState, effects: list[Effect]) -> None:
         trust = market.trust
@@ -245,7 +232,8 @@ class Engine:
         self._decide(market.spec.market, effects)
 
     def _ask_snapshot(self, market: MarketState, effects: list[Effect]) -> None:
-        if market.winner != -2 or self.ts_ns - market.snapshot_ns < SNAPSHOT_RETRY_NS:
+        over = market.winner != UNRESOLVED or market.phase == PENDING_RESOLUTION
+        if over or self.ts_ns - market.snapshot_ns < SNAPSHOT_RETRY_NS:
             return
         market.snapshot_ns = self.ts_ns
         market.trust.resyncs += 1
@@ -260,12 +248,12 @@ class Engine:
             self.references[event.symbol] = reference
         if reference.apply(event):
             self.fair.on_reference(reference, event.ts_ns)
-            for market in self._by_symbol.get(event.symbol, ()):
+            for market in self._cycle.by_symbol.get(event.symbol, ()):
                 if market.phase == OPEN:
                     self.quoter.decide(market, reference, self.ts_ns, effects)
 
     def _on_loss(self, event: FeedGap | FeedDown, effects: list[Effect]) -> None:
-        self.gaps += 1
+        self._quality.gaps += 1
         if not event.source.startswith(self.settings.book_source):
             return
         down = isinstance(event, FeedDown)
@@ -285,71 +273,28 @@ class Engine:
     # -- life cycle -----------------------------------------------------------------------------
 
     def _on_listed(self, event: MarketListed, effects: list[Effect]) -> None:
-        market = self.markets.get(event.market)
-        if market is not None:
-            market.relist(event)
-            self.ledger.listed(event)
-            self._on_phase(market, effects)
-            return
-        self.ledger.listed(event)
-        market = MarketState(event, self.settings.hash_mode, self.settings.reorder_ns)
-        market.snapshot_ns = event.ts_ns
-        self.markets[event.market] = market
-        self._by_symbol.setdefault(event.symbol, []).append(market)
-        effects.append(PhaseChanged(event.market, market.phase))
-        self._on_phase(market, effects)
+        new = event.market not in self.markets
+        tick_e4 = 0 if new else self.markets[event.market].book.tick_e4
+        market = self._cycle.listed(event)
+        if new:
+            effects.append(PhaseChanged(event.market, market.phase))
+        elif market.book.tick_e4 != tick_e4:
+            self._on_new_grid(market, effects)
+        self._advance(market, effects)
 
     def _on_tick_size(self, event: TickSizeChanged, effects: list[Effect]) -> None:
+        """It comes once a token and often twice."""
         market = self.markets.get(event.market)
-        if market is None or market.book.tick_e4 == event.new_e4:
-            return  # it comes once a token and often twice
-        spec = market.spec
-        market.book.set_terms(spec.min_size_e6, spec.neg_risk, event.new_e4)
+        if market is not None and market.retick(event.new_e4, event.venue_ts_ms):
+            self._on_new_grid(market, effects)
+
+    def _on_new_grid(self, market: MarketState, effects: list[Effect]) -> None:
         market.trust.on_loss(SUSPECT, "tick size changed")
         self._on_trust(market, effects)
 
-    def _on_phase(self, market: MarketState, effects: list[Effect]) -> None:
-        reference = self.references.get(market.spec.symbol)
-        market.observe_strike(reference, self.ts_ns)
-        phase = market.phase_at(self.ts_ns, self.settings.closing_ns)
-        if phase == market.phase:
-            return
-        market.phase = phase
-        if phase == PENDING_RESOLUTION:
-            market.predicted = self._predict(market, reference)
-        effects.append(PhaseChanged(market.spec.market, phase))
-        self.quoter.decide(market, reference, self.ts_ns, effects)
-
-    def _predict(self, market: MarketState, reference: SymbolReference | None) -> int:
-        """Our own call of the outcome: 0 YES, 1 NO, -1 when nothing is known."""
-        if reference is None or market.strike_e8 < 0:
-            return -1
-        spec = market.spec
-        series = reference.settlement(spec.settle, spec.lookback_s)
-        value = series.at(spec.end_ns // MS_NS, 3_000) or reference.price
-        if value <= 0.0:
-            return -1
-        above = value >= market.strike_e8 / 1e8
-        return 0 if above != (spec.condition == "below") else 1
-
-    def _on_resolved(self, event: MarketResolved, effects: list[Effect]) -> None:
-        market = self.markets.get(event.market)
-        if market is None or market.winner != -2:
-            return
-        market.winner = event.winner
-        market.phase = RESOLVED
-        effects.append(PhaseChanged(event.market, RESOLVED))
-        for order in self.orders.of_market(event.market):
-            if order.state == LIVE:
-                cancel = CancelOrder(order.order_id, event.market, "resolved")
-                self.orders.cancel(cancel, self.ts_ns)
-                effects.append(cancel)
-        booked = self.ledger.apply(event)
-        if isinstance(booked, Booked) and booked.closed:
-            self.risk.on_close(booked.pnl_e6(), self.ts_ns)
-        market.phase = REDEEMED
-        effects.append(PhaseChanged(event.market, REDEEMED))
-        self.retired[event.market] = event.ts_ns
+    def _advance(self, market: MarketState, effects: list[Effect]) -> None:
+        if self._cycle.advance(market, self.ts_ns, effects):
+            self._decide(market.spec.market, effects)
 
     # -- orders and money -----------------------------------------------------------------------
 
@@ -376,7 +321,9 @@ class Engine:
         if isinstance(event, OrderFilled):
             self.fills += 1
             booked = self.ledger.filled(order, event)
-            if isinstance(booked, Booked) and booked.closed:
+            if not isinstance(booked, Booked):
+                effects.append(Alarmed("ledger_fault", f"{booked.why}: {booked.tag}"))
+            elif booked.closed:
                 self.risk.on_close(booked.pnl_e6(), self.ts_ns)
         else:
             self.ledger.hold(order)
@@ -398,37 +345,27 @@ class Engine:
         due = ts_ns - self._decided_ns >= DECIDE_EVERY_NS
         if due:
             self._decided_ns = ts_ns
-        for market in self.markets.values():
+        for name, market in self.markets.items():
             trust, state = market.trust, market.trust.state
             live = market.phase in (OPEN, CLOSING)
             trust.on_time(ts_ns, self.settings.book_stale_ns if live else 0)
             if trust.state != state:
                 self._on_trust(market, effects)
-            elif due and not trust.valid and market.winner == -2:
-                wait = COLD_WAIT_NS if trust.state == COLD else SNAPSHOT_RETRY_NS
-                if ts_ns - market.snapshot_ns >= wait:
+            elif due and not trust.valid:
+                wait_ns = COLD_WAIT_NS if trust.state == COLD else SNAPSHOT_RETRY_NS
+                if ts_ns - market.snapshot_ns >= wait_ns:
                     self._ask_snapshot(market, effects)
             if due:
-                self._on_phase(market, effects)
-                if market.phase == OPEN or self.orders.of_market(market.spec.market):
-                    reference = self.references.get(market.spec.symbol)
-                    self.quoter.decide(market, reference, ts_ns, effects)
+                self._advance(market, effects)
+                if market.phase == OPEN or self._unfinished(name):
+                    self._decide(name, effects)
         if ts_ns - self._marked_ns >= MARK_EVERY_NS:
             self._marked_ns = ts_ns
             self._mark(ts_ns)
-            self._retire(ts_ns)
+            self._cycle.retire(ts_ns)
 
-    def _retire(self, ts_ns: int) -> None:
-        for name in [n for n, at in self.retired.items() if ts_ns - at > FORGET_AFTER_NS]:
-            if not self.ledger.forget(name):
-                continue
-            del self.retired[name]
-            market = self.markets.pop(name)
-            self._add_quality(self._past_quality, market)
-            self._by_symbol[market.spec.symbol].remove(market)
-            self.fair.forget(name)
-            self.quoter.forget(name)
-            self.risk.forget(name)
+    def _unfinished(self, name: str) -> bool:
+        return bool(self.orders.of_market(name)) or name in self.quoter.flattening
 
     def _decide_all(self, effects: list[Effect]) -> None:
         for name in self.markets:
@@ -436,39 +373,19 @@ class Engine:
 
     def _mark(self, ts_ns: int) -> None:
         """Mark the account to the market, where positions could be closed."""
+        for market in self.markets.values():
+            market.keep_mark()
         self.risk.on_equity(self.ledger.equity_e6(self.marks(), True), ts_ns)
 
     def marks(self) -> dict[str, Mark]:
-        """Where each market's YES trades; markets without a whole book are left out."""
-        return {
-            name: Mark(market.book.bid_e4, market.book.ask_e4)
-            for name, market in self.markets.items()
-            if market.trust.last_ns and market.winner == -2 and not market.book.crossed
-        }
+        """Where each unresolved market's YES trades, or traded last; without the never traded."""
+        marks: dict[str, Mark] = {}
+        for name, market in self.markets.items():
+            bid_e4, ask_e4 = market.mark_e4()
+            if market.winner == UNRESOLVED and bid_e4 >= 0:
+                marks[name] = Mark(bid_e4, ask_e4)
+        return marks
 
     def quality(self) -> dict[str, int]:
-        """Data quality so far: hash checks by result, books by trust, references by fate."""
-        total = dict.fromkeys(QUALITY, 0)
-        for market in self.markets.values():
-            self._add_quality(total, market)
-        for name, value in self._past_quality.items():
-            total[name] += value
-        for reference in self.references.values():
-            total["reference_ticks"] += reference.ticks
-            total["reference_dropped"] += reference.dropped
-            total["reference_inversions"] += reference.inverted
-        total["stated_best_agreed"] = self.stated_best[0]
-        total["stated_best_differed"] = self.stated_best[1]
-        total["unknown_market"] = self.unknown_market
-        total["feed_gaps"] = self.gaps
-        return total
-
-    def _add_quality(self, total: dict[str, int], market: MarketState) -> None:
-        trust = market.trust
-        total["hash_matched"] += trust.matched
-        total["hash_mismatched"] += trust.mismatched
-        total["hash_not_checkable"] += trust.not_checkable
-        total["turned_unverified"] += trust.turned_unverified
-        total["turned_verified"] += trust.turned_verified
-        total["turned_suspect"] += trust.turned_suspect
-        total["markets_not_checked"] += 0 if trust.checking else 1
+        """Data quality so far: see `quality.QUALITY`."""
+        return self._quality.report(self.markets, self.references)

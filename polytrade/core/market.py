@@ -5,7 +5,7 @@ from typing import Final, final
 from polytrade.core.book import Book
 from polytrade.core.events import MarketListed
 from polytrade.core.reference import SymbolReference
-from polytrade.core.trust import BookTrust
+from polytrade.core.trust import COLD, BookTrust
 from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS
 
 LISTED: Final = "listed"
@@ -16,6 +16,8 @@ PENDING_RESOLUTION: Final = "pending_resolution"
 RESOLVED: Final = "resolved"
 REDEEMED: Final = "redeemed"
 
+UNRESOLVED: Final = -2
+"""`MarketState.winner` before the official outcome; YES, NO or -1 (50-50) after it."""
 STRIKE_TOLERANCE_MS: Final = 1_500
 """A settlement value counts as the one at an instant when it is at most this much older."""
 
@@ -26,13 +28,17 @@ class MarketState:
 
     `spec` is what the venue says of it; `strike_e8` is the venue's price to beat or, with
     `strike_provisional`, our own observation of the settlement series at the window's start.
+    `mark_*` is where YES traded when the account was last marked before the end, -1 for never:
+    the venue empties the books of ended markets, which says nothing about their worth.
+    `tick_ms` is the venue time of the last change of the tick size.
     """
 
     __slots__ = (
         "book",
         "confidence",
-        "dirty",
         "fair",
+        "mark_ask_e4",
+        "mark_bid_e4",
         "phase",
         "predicted",
         "quote_state",
@@ -40,6 +46,7 @@ class MarketState:
         "spec",
         "strike_e8",
         "strike_provisional",
+        "tick_ms",
         "trust",
         "winner",
     )
@@ -57,9 +64,11 @@ class MarketState:
         self.confidence = 0.0
         self.predicted = -1
         self.quote_state = ""
-        self.winner = -2
-        self.dirty = False
+        self.winner: int = UNRESOLVED
         self.snapshot_ns = 0
+        self.tick_ms = -1
+        self.mark_bid_e4 = -1
+        self.mark_ask_e4 = -1
 
     @property
     def windowed(self) -> bool:
@@ -79,18 +88,46 @@ class MarketState:
         return self.book.ask_e4 - self.book.bid_e4
 
     def relist(self, spec: MarketListed) -> None:
-        """Take changed terms; an official strike replaces our own observation."""
-        if spec.tick_e4 != self.spec.tick_e4 or spec.min_size_e6 != self.spec.min_size_e6:
-            self.book.set_terms(spec.min_size_e6, spec.neg_risk, spec.tick_e4)
+        """Take changed terms; an official strike replaces our own observation.
+
+        A tick size counts when the listing changed it: the listing is later than the socket.
+        """
+        before = self.spec
+        tick_e4 = self.book.tick_e4 if spec.tick_e4 == before.tick_e4 else spec.tick_e4
+        terms = (spec.min_size_e6, spec.neg_risk, tick_e4)
+        if terms != (before.min_size_e6, before.neg_risk, self.book.tick_e4):
+            self.book.set_terms(spec.min_size_e6, spec.neg_risk, tick_e4)
         self.spec = spec
-        if spec.strike_e8 >= 0:
+        if spec.strike_e8 > 0:
             self.strike_e8 = spec.strike_e8
             self.strike_provisional = False
+
+    def retick(self, tick_e4: int, venue_ts_ms: int) -> bool:
+        """Take the tick size as of a venue time; whether it changed. An older word is ignored."""
+        if venue_ts_ms < self.tick_ms:
+            return False
+        self.tick_ms = venue_ts_ms
+        if tick_e4 == self.book.tick_e4:
+            return False
+        self.book.set_terms(self.spec.min_size_e6, self.spec.neg_risk, tick_e4)
+        return True
+
+    def mark_e4(self) -> tuple[int, int]:
+        """Where YES trades, bid and ask: now, or when it was last kept; -1 when never."""
+        book = self.book
+        traded = self.phase != PENDING_RESOLUTION and self.trust.state != COLD
+        if traded and not book.crossed and (book.bid_e4 > 0 or book.ask_e4 < ONE_E4):
+            return book.bid_e4, book.ask_e4
+        return self.mark_bid_e4, self.mark_ask_e4
+
+    def keep_mark(self) -> None:
+        """Remember where YES trades, for when it does not any more."""
+        self.mark_bid_e4, self.mark_ask_e4 = self.mark_e4()
 
     def observe_strike(self, reference: SymbolReference | None, ts_ns: int) -> None:
         """Until the venue publishes the strike, take the settlement series' value at the start."""
         spec = self.spec
-        if self.strike_e8 >= 0 or spec.condition != "updown" or reference is None:
+        if self.strike_e8 > 0 or spec.condition != "updown" or reference is None:
             return
         if ts_ns < spec.start_ns:
             return
@@ -112,9 +149,7 @@ class MarketState:
             return PENDING_RESOLUTION
         if ts_ns < spec.start_ns:
             return LISTED
-        if self.windowed and self.strike_e8 < 0:
-            return HYDRATING
-        if not self.trust.matched and not self.trust.last_ns:
+        if self.trust.state == COLD or (self.windowed and self.strike_e8 <= 0):
             return HYDRATING
         if spec.end_ns and ts_ns >= spec.end_ns - closing_ns:
             return CLOSING

@@ -38,7 +38,7 @@ from polytrade.runtime.supervise import (
 from polytrade.runtime.terminal import run_terminal, summary_lines
 from polytrade.runtime.venue import VenueError, managed_venue
 from polytrade.runtime.wiring import Run
-from polytrade.segments import JournalError
+from polytrade.segments import DiskFile, JournalError, Opener
 from polytrade.session import run_started
 
 log = structlog.get_logger(__name__)
@@ -94,7 +94,10 @@ def main(
 
 
 class Daemon:
-    """One run of the daemon; `parts` is there while it runs."""
+    """One run of the daemon; `parts` is there while it runs.
+
+    `opener` opens the files of the journal and the recording; tests pass a disk that is full.
+    """
 
     def __init__(
         self,
@@ -105,6 +108,8 @@ class Daemon:
         logs: Logs,
         run_for: float | None,
         record_only: bool,
+        *,
+        opener: Opener = DiskFile,
     ) -> None:
         self.config = config
         self.parts: Parts | None = None
@@ -116,6 +121,7 @@ class Daemon:
         self._logs = logs
         self._run_for = run_for
         self._record_only = record_only
+        self._opener = opener
         self._rng = random.Random()
         self._control_ended = trio.Event()
         self._last: DaemonStatus | None = None
@@ -131,7 +137,8 @@ class Daemon:
                     print(line)
 
     async def _run(self, config: Config) -> None:
-        async with build_parts(config, self._root, self._clock, self._rng) as parts:
+        built = build_parts(config, self._root, self._clock, self._rng, opener=self._opener)
+        async with built as parts:
             self.parts = parts
             try:
                 async with trio.open_nursery() as core:

@@ -36,7 +36,7 @@ from polytrade.runtime.status import Commands, DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
-from polytrade.segments import JournalError
+from polytrade.segments import DiskFile, JournalError, Opener
 from polytrade.session import Session, build_session
 
 log = structlog.get_logger(__name__)
@@ -84,7 +84,12 @@ class Parts:
 
 @asynccontextmanager
 async def build_parts(
-    config: Config, root: Path, clock: Clock, rng: random.Random
+    config: Config,
+    root: Path,
+    clock: Clock,
+    rng: random.Random,
+    *,
+    opener: Opener = DiskFile,
 ) -> AsyncIterator[Parts]:
     """The parts, with one HTTP client that lives as long as the block.
 
@@ -92,19 +97,24 @@ async def build_parts(
     """
     client = new_client()
     try:
-        yield _build(config, root, clock, rng, client)
+        yield _build(config, root, clock, rng, client, opener)
     finally:
         with trio.move_on_after(CLOSE_CLIENT_S, shield=True):
             await client.aclose()
 
 
 def _build(
-    config: Config, root: Path, clock: Clock, rng: random.Random, client: httpx2.AsyncClient
+    config: Config,
+    root: Path,
+    clock: Clock,
+    rng: random.Random,
+    client: httpx2.AsyncClient,
+    opener: Opener,
 ) -> Parts:
     created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
     run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     session = build_session(config)
-    journal, recorder = _records(config, root, run_id, created, session)
+    journal, recorder = _records(config, root, run_id, created, session, opener)
     inbox = Inbox(clock, config.latency.inbox_capacity, recorder=recorder)
     session.tape = journal
     if journal is not None:
@@ -144,7 +154,12 @@ def _build(
 
 
 def _records(
-    config: Config, root: Path, run_id: str, created: datetime, session: Session
+    config: Config,
+    root: Path,
+    run_id: str,
+    created: datetime,
+    session: Session,
+    opener: Opener,
 ) -> tuple[Journal | None, Recorder | None]:
     """The journal and the recorder the configuration asks for; JournalError when one cannot be."""
     storage = config.storage
@@ -166,7 +181,9 @@ def _records(
             config_digest=strict.config_digest(config),
             plugins=dict(session.lineup.plugins),
         )
-        journal = Journal.open(data_dir, header, config.latency, segment_mb=storage.segment_mb)
+        journal = Journal.open(
+            data_dir, header, config.latency, segment_mb=storage.segment_mb, opener=opener
+        )
     if storage.record_raw or config.latency.json_mode == "raw":
         recorder = Recorder(
             data_dir,
@@ -176,6 +193,7 @@ def _records(
             segment_mb=storage.segment_mb,
             on_failure=lambda error: log.error("recorder cannot write", error=str(error)),
             on_recovered=lambda: log.info("the recorder is written again"),
+            opener=opener,
         )
     return journal, recorder
 

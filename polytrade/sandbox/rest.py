@@ -1,6 +1,5 @@
 """What the local venue answers over HTTP: CLOB, Gamma, and its own admin page."""
 
-import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -63,8 +62,7 @@ def clob_app(venue: Venue) -> QuartTrio:
     @app.get("/time")
     @answered
     def now() -> Response:
-        # clock-ok: the venue's own clock, which a client measures its skew against
-        seconds = time.time_ns() / SECOND_NS + venue.skew_ms / 1000
+        seconds = venue.now_ns() / SECOND_NS + venue.skew_ms / 1000
         return _json(int(seconds))
 
     @app.get("/book")

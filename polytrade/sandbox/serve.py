@@ -35,16 +35,18 @@ async def serve(
     options: PlaybackOptions,
     *,
     timeline: Timeline | None = None,
+    now_ns: Callable[[], int] = time.time_ns,  # clock-ok: the venue's own wall clock
     task_status: trio.TaskStatus[dict[str, Any]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; reports the ready line's object when everything listens.
 
-    Playback that reached its end keeps serving. Raises ConfigError when a capture or a port cannot
+    `now_ns` is the venue's wall clock: captures are shifted to it and `/time` tells it. Playback
+    that reached its end keeps serving. Raises ConfigError when a capture or a port cannot
     be used. On cancellation sockets are closed and REST ends within `REST_STOP_S`.
     """
     if timeline is None:
         timeline = await trio.to_thread.run_sync(scan, options.files)
-    venue = Venue(options, timeline)
+    venue = Venue(options, timeline, now_ns)
     player = Player(venue)
     names = [*timeline.endpoints(), *REST_APPS]
     async with trio.open_nursery() as nursery:
@@ -57,8 +59,7 @@ async def serve(
             else:
                 server = SocketServer(venue, endpoint)
             await nursery.start(server.serve, port)
-        # clock-ok: times of the capture are moved to the wall clock, once, before anything is sent
-        await player.prepare(time.time_ns())
+        await player.prepare(now_ns())
         task_status.started(ready(venue))
         nursery.start_soon(player.run)
 

@@ -169,7 +169,7 @@ class Shift:
 
     def market_frame(self, text: str, hashes: Mapping[str, str]) -> str:
         """A market-channel frame: times, names and the hashes that `hashes` replaces."""
-        if not self.moves:
+        if not self.moves and not hashes:
             return text
 
         def named(found: re.Match[str]) -> str:

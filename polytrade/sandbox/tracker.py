@@ -25,14 +25,28 @@ Rename = Callable[[str, str, str], tuple[str, str, str]]
 
 @attrs.define
 class MarketFacts:
-    """What the hash of both tokens of a market needs besides the levels."""
+    """What the hash of both tokens of a market needs besides the levels.
+
+    `ordered_tick` is a tick size a fault announced: it is served until the capture says its own.
+    """
 
     min_size: str = "5"
     tick: str = "0.01"
+    ordered_tick: str = ""
     neg_risk: bool = False
     last_trade: str = ""
     recent: list[str] = attrs.field(factory=list)
     books: dict[str, WireBook] = attrs.field(factory=dict)
+
+    @property
+    def served_tick(self) -> str:
+        """The tick size that clients are told."""
+        return self.ordered_tick or self.tick
+
+    def say_tick(self, tick: str) -> None:
+        """The capture tells a tick size."""
+        self.tick = tick
+        self.ordered_tick = ""
 
     def remember(self, price: object) -> None:
         """A price (and its complement) that may be the next last trade price."""
@@ -77,7 +91,7 @@ class BookTracker:
                 case "price_change":
                     return self._price_change(message)
                 case "tick_size_change":
-                    self._facts(message["market"]).tick = message["new_tick_size"]
+                    self._facts(message["market"]).say_tick(message["new_tick_size"])
                 case "last_trade_price":
                     self._facts(message["market"]).remember(message.get("price"))
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -105,7 +119,8 @@ class BookTracker:
         book.replace(message["bids"], message["asks"])
         facts.min_size = message.get("min_order_size", facts.min_size)
         facts.neg_risk = message.get("neg_risk", facts.neg_risk)
-        facts.tick = message.get("tick_size", facts.tick)
+        if "tick_size" in message:
+            facts.say_tick(message["tick_size"])
         said = message.get("last_trade_price")
         candidates = [facts.last_trade, *reversed(facts.recent), ""] if said is None else [said]
         renamed = self._check(facts, book, message, candidates)
@@ -164,7 +179,8 @@ class BookTracker:
         timestamp, wanted = stamped["timestamp"], stamped["hash"]
         book.timestamp = timestamp
         book.last_hash = wanted
-        prefix = self._prefix(facts, book, book.market, book.asset, timestamp)
+        names = (book.market, book.asset, timestamp)
+        prefix = self._prefix(facts, book, names, facts.tick)
         for last_trade in candidates:
             if finish_hash(prefix, last_trade) == wanted:
                 break
@@ -173,22 +189,21 @@ class BookTracker:
             return None
         book.verified = True
         facts.last_trade = last_trade
-        if self._rename is None:
+        if self._rename is None and not facts.ordered_tick:
             return {}
-        market, asset, stamp = self._rename(book.market, book.asset, timestamp)
-        return {wanted: finish_hash(self._prefix(facts, book, market, asset, stamp), last_trade)}
+        served = names if self._rename is None else self._rename(*names)
+        prefix = self._prefix(facts, book, served, facts.served_tick)
+        return {wanted: finish_hash(prefix, last_trade)}
 
     def _prefix(
-        self, facts: MarketFacts, book: WireBook, market: str, asset: str, timestamp: str
+        self, facts: MarketFacts, book: WireBook, names: tuple[str, str, str], tick: str
     ) -> str:
         return hash_prefix(
-            market,
-            asset,
-            timestamp,
+            *names,
             book.bids.json(),
             book.asks.json(),
             facts.min_size,
-            facts.tick,
+            tick,
             facts.neg_risk,
         )
 
@@ -202,17 +217,18 @@ class BookTracker:
             return None
         facts = self.markets[book.market]
         names = (book.market, asset, book.timestamp)
-        market, served, timestamp = names if self._rename is None else self._rename(*names)
+        told = names if self._rename is None else self._rename(*names)
+        market, served, timestamp = told
         digest = book.last_hash
         if book.verified:
-            prefix = self._prefix(facts, book, market, served, timestamp)
+            prefix = self._prefix(facts, book, told, facts.served_tick)
             digest = finish_hash(prefix, facts.last_trade)
         head = "" if rest else '"event_type":"book",'
         extra = (
-            f'"min_order_size":"{facts.min_size}","tick_size":"{facts.tick}",'
+            f'"min_order_size":"{facts.min_size}","tick_size":"{facts.served_tick}",'
             f'"neg_risk":{"true" if facts.neg_risk else "false"},'
             if rest
-            else f'"tick_size":"{facts.tick}",'
+            else f'"tick_size":"{facts.served_tick}",'
         )
         return (
             f'{{{head}"market":"{market}","asset_id":"{served}","timestamp":"{timestamp}",'

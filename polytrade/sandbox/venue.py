@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
@@ -54,9 +55,12 @@ class Venue:
     `dialects.Snapshots`.
     """
 
-    def __init__(self, options: PlaybackOptions, timeline: Timeline) -> None:
+    def __init__(
+        self, options: PlaybackOptions, timeline: Timeline, now_ns: Callable[[], int]
+    ) -> None:
         self.options = options
         self.timeline = timeline
+        self.now_ns = now_ns
         self.endpoints: dict[str, Endpoint] = {}
         self.played: Counter[str] = Counter()
         self.messages: dict[str, Counter[str]] = {}
@@ -302,11 +306,12 @@ class Venue:
                 "event_type": "tick_size_change",
                 "market": market,
                 "asset_id": served,
-                "old_tick_size": facts.tick,
+                "old_tick_size": facts.served_tick,
                 "new_tick_size": order.tick,
                 "timestamp": stamp,
             }
             frames.append((served, orjson.dumps(message).decode()))
+        facts.ordered_tick = order.tick
         touched = 0
         for connection in self._endpoint("market").connections.values():
             wanted = [text for asset, text in frames if asset in connection.dialect.subscriptions]

@@ -1,7 +1,14 @@
-"""A whole daemon against the local venue over real sockets, in one event loop."""
+"""A whole daemon against the local venue over real sockets, in one event loop.
 
+The venue and the daemon share a wall clock that starts a minute into a window, whatever the time
+of day: a test meets the same part of the sample, with four minutes left to trade.
+"""
+
+import errno
 import io
+import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -16,6 +23,10 @@ from polytrade import strict
 from polytrade.config import Config
 from polytrade.control.task import run_control
 from polytrade.core.events import Event
+from polytrade.core.fills import PaperVenue
+from polytrade.core.units import SECOND_NS
+from polytrade.replay import replay
+from polytrade.replay_result import ReplayResult
 from polytrade.runtime.daemon import Daemon
 from polytrade.runtime.inbox import Clock
 from polytrade.runtime.logs import configure_logging
@@ -23,11 +34,15 @@ from polytrade.runtime.parts import ControlTask, Parts
 from polytrade.runtime.venue import venue_addresses
 from polytrade.sandbox import PlaybackOptions, serve
 from polytrade.sandbox.timeline import Timeline, scan
+from polytrade.segments import DiskFile, SegmentFile
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "datasets" / "sample-updown-5m.jsonl.zst"
 WAIT_S = 20.0
 """Longest a test waits for what it expects: ten times what a busy machine takes."""
+DAYS_ON_S = 1_000 * 300
+"""The sample is played so much later than it was taken: times and names are really moved."""
+INTO_WINDOW_S = 60
 
 
 @cache
@@ -36,22 +51,72 @@ def timeline() -> Timeline:
     return scan((SAMPLE,))
 
 
+def wall_clock(into_window_s: float = INTO_WINDOW_S) -> Callable[[], int]:
+    """A wall clock that stands `into_window_s` into the sample's first window now."""
+    window_ns = 300 * SECOND_NS
+    first_ns = timeline().first_ns // window_ns * window_ns
+    start_ns = first_ns + DAYS_ON_S * SECOND_NS + round(into_window_s * SECOND_NS)
+    offset_ns = start_ns - time.monotonic_ns()
+    return lambda: time.monotonic_ns() + offset_ns
+
+
 class Tap:
     """Listens to everything the engine steps."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.rows: list[list[object]] = []
+        self.rows: list[list[Any]] = []
 
     def __call__(self, event: Event, effects: list[Any]) -> None:
         if event.TAG not in ("clock_ticked", "book_changed", "reference_ticked"):
             self.events.append(event)
         self.rows += [effect.row() for effect in effects]
 
+    def clear(self) -> None:
+        """Forget what was heard so far."""
+        self.events.clear()
+        self.rows.clear()
+
     def count(self, tag: str) -> int:
         """Events, or effects, of a tag so far."""
         events = sum(event.TAG == tag for event in self.events)
         return events + sum(row[0] == tag for row in self.rows)
+
+    def of(self, tag: str) -> list[Any]:
+        """The events of a tag so far."""
+        return [event for event in self.events if event.TAG == tag]
+
+    def states(self) -> list[tuple[str, str]]:
+        """(state, reason) of every change of a book's trust so far."""
+        return [(row[2], row[3]) for row in self.rows if row[0] == "book_state_changed"]
+
+
+class Disk:
+    """Opens real files; those whose names begin with one of `full` take half a write and refuse."""
+
+    def __init__(self) -> None:
+        self.full: set[str] = set()
+
+    def __call__(self, path: Path) -> SegmentFile:
+        return _File(path, self)
+
+    def refuses(self, path: Path) -> bool:
+        """Whether there is no room for this file now."""
+        return any(path.name.startswith(stem) for stem in self.full)
+
+
+class _File(DiskFile):
+    def __init__(self, path: Path, disk: Disk) -> None:
+        super().__init__(path)
+        self._path = path
+        self._disk = disk
+
+    def write(self, data: bytes) -> None:
+        if not self._disk.refuses(self._path):
+            super().write(data)
+            return
+        super().write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @attrs.define
@@ -59,10 +124,12 @@ class Rig:
     """A running daemon and the venue it talks to."""
 
     daemon: Daemon
+    root: Path
     urls: dict[str, Any]
     tap: Tap
     log: io.StringIO
     client: httpx2.AsyncClient
+    disk: Disk
     ended: trio.Event
 
     @property
@@ -76,6 +143,12 @@ class Rig:
         """The engine, to look at."""
         return self.parts.session.engine
 
+    @property
+    def paper(self) -> PaperVenue:
+        """The paper venue, where orders rest."""
+        assert self.parts.session.paper is not None
+        return self.parts.session.paper
+
     async def until(self, condition: Callable[[], bool], what: str = "") -> float:
         """Seconds until the condition held; fails after `WAIT_S`."""
         began_s = trio.current_time()
@@ -85,10 +158,20 @@ class Rig:
             return trio.current_time() - began_s
         raise AssertionError(f"not within {WAIT_S} s: {what}\n{self.log.getvalue()[-2000:]}")
 
-    async def quoting(self) -> None:
-        """Wait until a quote rests at the paper venue."""
-        await self.until(lambda: self.tap.count("order_accepted") > 0, "a quote")
-        await self.until(lambda: bool(self.parts.session.paper.resting()), "a resting quote")  # type: ignore[union-attr]
+    async def quoting(self) -> float:
+        """Wait until books are synced and a quote rests at the paper venue."""
+        return await self.until(
+            lambda: self.synced() and bool(self.paper.resting()), "synced books and a quote"
+        )
+
+    async def pulled(self) -> float:
+        """Wait until no quote of ours rests or is on its way."""
+        return await self.until(lambda: self.paper.idle, "no quote")
+
+    async def trades_on(self) -> None:
+        """Wait for another order the venue takes: the whole chain works."""
+        seen = self.tap.count("order_accepted")
+        await self.until(lambda: self.tap.count("order_accepted") > seen, "another quote")
 
     async def fault(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Order a fault at the venue."""
@@ -99,10 +182,47 @@ class Rig:
         found: dict[str, Any] = answer.json()
         return found
 
+    async def venue_status(self) -> dict[str, Any]:
+        """What the venue played to whom."""
+        answer = await self.client.get(f"{self.urls['admin_url']}/admin/status")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def market_connections(self) -> list[int]:
+        """The ids of the open connections of the market channel, as the venue numbers them."""
+        rows = (await self.venue_status())["connections"]
+        return [row["id"] for row in rows if row["endpoint"] == "market" and row["open"]]
+
+    @property
+    def control_url(self) -> str:
+        """Where the control plane listens now."""
+        lines = [line for line in self.log.getvalue().splitlines() if "plane listens" in line]
+        url: str = json.loads(lines[-1])["url"]
+        return url
+
+    async def health(self) -> tuple[int, dict[str, Any]]:
+        """`GET /health`: status code and body."""
+        answer = await self.client.get(f"{self.control_url}/health")
+        return answer.status_code, answer.json()
+
+    async def command(self, name: str, **body: Any) -> tuple[int, dict[str, Any]]:
+        """`POST /control/<name>`: status code and body."""
+        answer = await self.client.post(f"{self.control_url}/control/{name}", json=body)
+        return answer.status_code, answer.json()
+
+    def feed(self, name: str) -> Any:
+        """A feed's row as `/health` has it."""
+        (row,) = [row for row in self.parts.observer.read().feeds if row.name == name]
+        return row
+
     def synced(self) -> bool:
         """Whether every book that is open now is synced."""
         open_now = [m for m in self.engine.markets.values() if m.phase == "open"]
         return bool(open_now) and all(m.trust.state == "synced" for m in open_now)
+
+    def restored(self) -> bool:
+        """Whether no book at all is doubted any more."""
+        return all(m.trust.state == "synced" for m in self.engine.markets.values())
 
     async def stop(self) -> None:
         """Stop as SIGTERM does and wait for the end."""
@@ -112,7 +232,17 @@ class Rig:
 
     def journal(self) -> Path:
         """The run's folder."""
-        return self.daemon._root / "runs" / self.parts.run_id
+        return self.root / "runs" / self.parts.run_id
+
+    def nothing_rests(self) -> ReplayResult:
+        """No order at the paper venue, and a journal whose replay agrees and knows of none."""
+        assert self.paper.idle
+        assert self.engine.orders.open_count() == 0
+        result = replay(self.journal())
+        assert result.divergence is None
+        assert result.broken == ""
+        assert result.open_orders == 0
+        return result
 
 
 def sandbox_config(root: Path, *overrides: str) -> Config:
@@ -136,20 +266,21 @@ async def running(
     root: Path,
     *overrides: str,
     control: ControlTask = run_control,
-    options: PlaybackOptions | None = None,
+    into_window_s: float = INTO_WINDOW_S,
     change: Callable[[Config], Config] = lambda config: config,
 ) -> AsyncIterator[Rig]:
     """A daemon that is up; stopped at the end of the block, whatever happened in it."""
-    played = options or PlaybackOptions(files=(SAMPLE,), shift=True, loop=True)
-    used = timeline() if options is None else scan(played.files)
+    played = PlaybackOptions(files=(SAMPLE,), shift=True, loop=True)
+    wall_ns = wall_clock(into_window_s)
     config = sandbox_config(root, *overrides)
     log = io.StringIO()
     async with trio.open_nursery() as nursery:
-        urls = await nursery.start(partial(serve, played, timeline=used))
+        urls = await nursery.start(partial(serve, played, timeline=timeline(), now_ns=wall_ns))
         config = change(attrs.evolve(config, feeds=venue_addresses(config.feeds, urls)))
-        clock = Clock()
+        clock = Clock(wall_ns)
         logs = configure_logging("debug", clock.now_ns, stream=log, console=False)
-        daemon = Daemon(config, root, control, clock, logs, None, False)
+        disk = Disk()
+        daemon = Daemon(config, root, control, clock, logs, None, False, opener=disk)
         daemon._rng = random.Random(1)
         ended = trio.Event()
 
@@ -162,7 +293,7 @@ async def running(
         async with httpx2.AsyncClient() as client, trio.open_nursery() as inner:
             inner.start_soon(run)
             await daemon.ready.wait()
-            rig = Rig(daemon, urls, Tap(), log, client, ended)
+            rig = Rig(daemon, root, urls, Tap(), log, client, disk, ended)
             rig.parts.strategy.listeners.append(rig.tap)
             try:
                 yield rig

@@ -29,6 +29,7 @@ class HashChecker:
 
     def __init__(self) -> None:
         self.books: dict[str, dict[str, dict[float, dict[str, str]]]] = {}
+        self.sides: dict[str, dict[str, str]] = {}
         self.facts: dict[str, dict[str, str]] = {}
         self.good = 0
         self.bad: list[dict[str, Any]] = []
@@ -56,10 +57,12 @@ class HashChecker:
         facts = self._fact(message["market"])
         facts["tick"] = message.get("tick_size", facts["tick"])
         facts["ltp"] = message.get("last_trade_price", facts["ltp"])
-        self.books[message["asset_id"]] = {
+        asset = message["asset_id"]
+        self.books[asset] = {
             side: {float(level["price"]): level for level in message[side]}
             for side in ("bids", "asks")
         }
+        self.sides[asset] = {side: self._side(asset, side) for side in ("bids", "asks")}
         digest = self._digest(message["market"], message["asset_id"], message["timestamp"])
         self._note(digest == message["hash"], message)
 
@@ -67,12 +70,14 @@ class HashChecker:
         facts = self._fact(message["market"])
         for entry in message["price_changes"]:
             book = self.books[entry["asset_id"]]
-            levels = book["bids" if entry["side"] == "BUY" else "asks"]
+            side = "bids" if entry["side"] == "BUY" else "asks"
+            levels = book[side]
             price = float(entry["price"])
             if float(entry["size"]) == 0:
                 levels.pop(price, None)
             else:
                 levels[price] = {"price": entry["price"], "size": entry["size"]}
+            self.sides[entry["asset_id"]][side] = self._side(entry["asset_id"], side)
             for ltp in (facts["ltp"], f"{price:.3f}", f"{1 - price:.3f}"):
                 facts_now = {**facts, "ltp": ltp}
                 digest = self._digest(
@@ -92,20 +97,27 @@ class HashChecker:
         self, market: str, asset: str, stamp: str, facts: dict[str, str] | None = None
     ) -> str:
         facts = facts or self._fact(market)
-        book = self.books[asset]
+        sides = self.sides[asset]
         body = {
             "market": market,
             "asset_id": asset,
             "timestamp": stamp,
             "hash": "",
-            "bids": [book["bids"][price] for price in sorted(book["bids"])],
-            "asks": [book["asks"][price] for price in sorted(book["asks"], reverse=True)],
+            "bids": "BIDS",
+            "asks": "ASKS",
             "min_order_size": "5",
             "tick_size": facts["tick"],
             "neg_risk": False,
             "last_trade_price": facts["ltp"],
         }
-        return hashlib.sha1(json.dumps(body, separators=(",", ":")).encode()).hexdigest()
+        text = json.dumps(body, separators=(",", ":"))
+        text = text.replace('"BIDS"', sides["bids"]).replace('"ASKS"', sides["asks"])
+        return hashlib.sha1(text.encode()).hexdigest()
+
+    def _side(self, asset: str, side: str) -> str:
+        levels = self.books[asset][side]
+        ordered = [levels[price] for price in sorted(levels, reverse=side == "asks")]
+        return json.dumps(ordered, separators=(",", ":"))
 
     def _note(self, good: bool, message: dict[str, Any]) -> None:
         if good:

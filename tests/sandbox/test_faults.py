@@ -25,15 +25,14 @@ async def _subscribed(rig, ws):
 
 
 async def test_freeze_stops_data_but_not_pongs(venue, short_records):
-    async with venue(short_records, settle_s=30.0) as rig:
-        async with rig.socket("market") as ws:
-            await _subscribed(rig, ws)
-            answer = await rig.fault(kind="freeze")
-            assert answer.json() == {"kind": "freeze", "connections": 1}
-            await rig.begin()
-            status = await rig.wait_done()
-            await ws.send_message("PING")
-            assert await ws.get_message() == "PONG"
+    async with venue(short_records, settle_s=30.0) as rig, rig.socket("market") as ws:
+        await _subscribed(rig, ws)
+        answer = await rig.fault(kind="freeze")
+        assert answer.json() == {"kind": "freeze", "connections": 1}
+        await rig.begin()
+        status = await rig.wait_done()
+        await ws.send_message("PING")
+        assert await ws.get_message() == "PONG"
     row = status["connections"][0]
     assert row["frames"] == 0
     assert row["lost"]["frozen"] == len(_market_frames(short_records))
@@ -53,13 +52,12 @@ async def test_freeze_of_an_endpoint_holds_for_new_connections_until_cleared(ven
 
 async def test_garbage_truncate_duplicate_and_reorder_touch_the_next_frames(venue, short_records):
     wanted = _market_frames(short_records)
-    async with venue(short_records, settle_s=30.0) as rig:
-        async with rig.socket("market") as ws:
-            await _subscribed(rig, ws)
-            for kind in ("garbage", "truncate", "reorder", "duplicate"):
-                assert (await rig.fault(kind=kind)).status_code == 200
-            await rig.begin()
-            frames = await take(ws, len(wanted) + 1)
+    async with venue(short_records, settle_s=30.0) as rig, rig.socket("market") as ws:
+        await _subscribed(rig, ws)
+        for kind in ("garbage", "truncate", "reorder", "duplicate"):
+            assert (await rig.fault(kind=kind)).status_code == 200
+        await rig.begin()
+        frames = await take(ws, len(wanted) + 1)
     assert frames[0] == GARBAGE
     assert frames[1] == wanted[1][: len(wanted[1]) // 2]
     # The third frame is held back until the fourth, which is sent twice, has gone.
@@ -75,29 +73,31 @@ async def test_drop_price_change_loses_exactly_so_many(venue, short_records):
             left -= 1
         else:
             kept.append(frame)
-    async with venue(short_records, settle_s=30.0) as rig:
-        async with rig.socket("market") as ws:
-            await _subscribed(rig, ws)
-            await rig.fault(kind="drop_price_change", n=3)
-            await rig.begin()
-            assert await take(ws, len(kept)) == kept
-            status = await rig.wait_done()
+    async with venue(short_records, settle_s=30.0) as rig, rig.socket("market") as ws:
+        await _subscribed(rig, ws)
+        await rig.fault(kind="drop_price_change", n=3)
+        await rig.begin()
+        assert await take(ws, len(kept)) == kept
+        status = await rig.wait_done()
     assert status["connections"][0]["lost"]["dropped"] == 3
 
 
 async def test_fault_of_one_connection_spares_its_twin(venue, short_records):
     wanted = _market_frames(short_records)
-    async with venue(short_records, settle_s=30.0) as rig:
-        async with rig.socket("market") as one, rig.socket("market") as two:
-            await _subscribed(rig, one)
-            await _subscribed(rig, two)
-            ids = [row["id"] for row in (await rig.status())["connections"]]
-            answer = await rig.fault(kind="disconnect", connection=ids[0])
-            assert answer.json()["connections"] == 1
-            await rig.begin()
-            with pytest.raises(trio_websocket.ConnectionClosed):
-                await one.get_message()
-            assert await take(two, len(wanted)) == wanted
+    async with (
+        venue(short_records, settle_s=30.0) as rig,
+        rig.socket("market") as one,
+        rig.socket("market") as two,
+    ):
+        await _subscribed(rig, one)
+        await _subscribed(rig, two)
+        ids = [row["id"] for row in (await rig.status())["connections"]]
+        answer = await rig.fault(kind="disconnect", connection=ids[0])
+        assert answer.json()["connections"] == 1
+        await rig.begin()
+        with pytest.raises(trio_websocket.ConnectionClosed):
+            await one.get_message()
+        assert await take(two, len(wanted)) == wanted
 
 
 async def test_tick_size_is_announced_twice_for_both_tokens(venue, short_records):

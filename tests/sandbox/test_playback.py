@@ -75,19 +75,18 @@ async def test_only_frames_of_subscribed_assets_are_sent(venue, short_records):
 
 
 async def test_ping_is_answered_and_unsubscribing_stops_the_data(venue, short_records):
-    async with venue(short_records, speed=1.0, start="now") as rig:
-        async with rig.socket("market") as ws:
-            await ws.send_message("PING")
-            assert await ws.get_message() == "PONG"
-            assets = await rig.assets()
-            await ws.send_message(subscription(assets))
-            await ws.get_message()
-            order = {"operation": "unsubscribe", "assets_ids": assets}
-            await ws.send_message(json.dumps(order))
-            await ws.send_message("PING")
-            while await ws.get_message() != "PONG":
-                pass
-            status = await rig.status()
+    async with venue(short_records, speed=1.0, start="now") as rig, rig.socket("market") as ws:
+        await ws.send_message("PING")
+        assert await ws.get_message() == "PONG"
+        assets = await rig.assets()
+        await ws.send_message(subscription(assets))
+        await ws.get_message()
+        order = {"operation": "unsubscribe", "assets_ids": assets}
+        await ws.send_message(json.dumps(order))
+        await ws.send_message("PING")
+        while await ws.get_message() != "PONG":
+            pass
+        status = await rig.status()
     assert status["connections"][0]["subscriptions"] == 0
 
 
@@ -200,9 +199,9 @@ async def test_playback_waits_no_longer_than_it_may(venue, short_records):
 
 
 async def test_nothing_is_played_before_a_subscription(venue, short_records):
-    async with venue(short_records, start_after_s=0.05, settle_s=0.0) as rig:
-        async with rig.socket("market") as ws:
-            await ws.send_message("PING")
-            await ws.get_message()
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            assert not (await rig.status())["begun"]
+    options = {"start_after_s": 0.05, "settle_s": 0.0}
+    async with venue(short_records, **options) as rig, rig.socket("market") as ws:
+        await ws.send_message("PING")
+        await ws.get_message()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not (await rig.status())["begun"]

@@ -1,0 +1,156 @@
+"""The one way to the venue: a wish goes through the limits and becomes an order, or is refused."""
+
+from typing import Final, final
+
+from polytrade.core.effects import CancelOrder, Effect, PlaceOrder, Refused
+from polytrade.core.ids import BUY, SELL, YES
+from polytrade.core.ledger import Ledger
+from polytrade.core.limits import (
+    LIMITS,
+    Approved,
+    Context,
+    MarketFacts,
+    Request,
+    RiskState,
+    check,
+)
+from polytrade.core.market import MarketState
+from polytrade.core.orders import Order, Orders
+from polytrade.core.reference import SymbolReference
+from polytrade.core.units import ONE_E4
+
+MAKER: Final = "maker"
+LAST_STANDING: Final = "not_accepting_orders"
+STANDING: Final = LIMITS[: [limit.name for limit in LIMITS].index(LAST_STANDING) + 1]
+"""The limits that look at the market and the account, not at the order: while one of them blocks,
+nothing rests either."""
+PASSING: Final = (*[limit.name for limit in STANDING], "rate_budget_global", "rate_budget_market")
+"""Limits that pass with time: the same order may be sent later."""
+SENT: Final = ""
+"""The answer of `Desk.send` when an order went out."""
+
+
+@final
+class Desk:
+    """Sends orders and cancels. `refusals` counts refused wishes by the limit that stopped them."""
+
+    __slots__ = ("_last_refusal", "_ledger", "_next_order", "_orders", "_probe", "_risk", "refusals")
+
+    def __init__(self, orders: Orders, ledger: Ledger, risk: RiskState) -> None:
+        self._orders = orders
+        self._ledger = ledger
+        self._risk = risk
+        self._next_order = 0
+        self._probe = Request("", YES, BUY, 0, 0, "GTC", True, MAKER)
+        self._last_refusal: dict[tuple[str, int], str] = {}
+        self.refusals: dict[str, int] = {}
+
+    def context(
+        self, market: MarketState, reference: SymbolReference | None, ts_ns: int
+    ) -> Context:
+        """What the limits look at."""
+        spec, trust, book = market.spec, market.trust, market.book
+        account = self._ledger.account(spec.market)
+        assert account is not None, f"{spec.market} has no account"
+        valid = trust.valid
+        reason = "crossed" if valid else f"{trust.state}: {trust.reason}"
+        facts = MarketFacts(
+            valid and not book.crossed,
+            reason,
+            book.bid_e4,
+            book.ask_e4,
+            round(market.fair * ONE_E4) if market.fair >= 0.0 else -1,
+            ts_ns - reference.ts_ns if reference is not None and reference.ts_ns else -1,
+            market.phase,
+            spec.accepting and not spec.closed,
+            spec.start_ns,
+            spec.end_ns,
+            book.tick_e4,
+            spec.min_size_e6,
+            spec.symbol,
+        )
+        return Context(ts_ns, self._risk, self._ledger, self._orders, account, facts)
+
+    def standing(self, context: Context) -> str:
+        """The first limit that stops any order of the market now; empty when none does."""
+        probe = self._probe
+        for limit in STANDING:
+            if isinstance(limit.check(probe, context, 0), str):
+                if limit.name == "loss_streak":  # acknowledged, as a refused order would
+                    self._risk.loss_streak = 0
+                return limit.name
+        return ""
+
+    def send(self, request: Request, context: Context, effects: list[Effect]) -> str:
+        """Put a request through the limits: SENT, or the limit that refused it.
+
+        A refusal is an effect when it is not the one said last of this side of the market.
+        """
+        answer = check(request, context)
+        side = yes_side(request.token, request.side)
+        if not isinstance(answer, Approved):
+            self.refusals[answer.limit] = self.refusals.get(answer.limit, 0) + 1
+            key = (request.market, side)
+            if self._last_refusal.get(key) != answer.limit:
+                self._last_refusal[key] = answer.limit
+                effects.append(_refused(request, answer.limit, answer.why))
+            return answer.limit
+        self._next_order += 1
+        effect = PlaceOrder(
+            f"o{self._next_order}",
+            request.market,
+            request.token,
+            request.side,
+            request.price_e4,
+            answer.size_e6,
+            request.tif,
+            request.post_only,
+            0,
+            request.engine,
+        )
+        self._ledger.hold(self._orders.open(effect, context.ts_ns))
+        self.settle(request.market, side)
+        effects.append(effect)
+        return SENT
+
+    def cancel(self, order: Order, reason: str, ts_ns: int, effects: list[Effect]) -> None:
+        """Ask for the order's cancel; it takes a token of the budget but is never held back."""
+        effect = CancelOrder(order.order_id, order.market, reason)
+        self._orders.cancel(effect, ts_ns)
+        self._risk.take(order.market, ts_ns)
+        effects.append(effect)
+
+    def settle(self, market: str, side: int) -> None:
+        """Nothing is refused on this side of YES any more."""
+        self._last_refusal.pop((market, side), None)
+
+    def refusal_of(self, market: str) -> str:
+        """The limit that refused the market's wishes last; empty when none does."""
+        for side in (BUY, SELL):
+            limit = self._last_refusal.get((market, side))
+            if limit is not None:
+                return limit
+        return ""
+
+    def forget(self, market: str) -> None:
+        """The market is over: drop what is kept of it."""
+        self.settle(market, BUY)
+        self.settle(market, SELL)
+
+
+def yes_side(token: int, side: int) -> int:
+    """The side of YES that an order stands on: a purchase of NO is an ask."""
+    return side if token == YES else 1 - side
+
+
+def _refused(request: Request, limit: str, why: str) -> Refused:
+    return Refused(
+        request.market,
+        request.engine,
+        request.token,
+        request.side,
+        request.price_e4,
+        request.size_e6,
+        limit,
+        why,
+    )
