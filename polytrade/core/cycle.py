@@ -1,4 +1,4 @@
-"""The life cycle of markets: listed, open, ended, resolved, forgotten, so that memory stays flat."""
+"""The life cycle of markets: listed, open, ended, resolved, and forgotten: memory stays flat."""
 
 from typing import Final, final
 

@@ -34,7 +34,15 @@ SENT: Final = ""
 class Desk:
     """Sends orders and cancels. `refusals` counts refused wishes by the limit that stopped them."""
 
-    __slots__ = ("_last_refusal", "_ledger", "_next_order", "_orders", "_probe", "_risk", "refusals")
+    __slots__ = (
+        "_last_refusal",
+        "_ledger",
+        "_next_order",
+        "_orders",
+        "_probe",
+        "_risk",
+        "refusals",
+    )
 
     def __init__(self, orders: Orders, ledger: Ledger, risk: RiskState) -> None:
         self._orders = orders

@@ -356,8 +356,8 @@ class Engine:
                 if ts_ns - market.snapshot_ns >= wait_ns:
                     self._ask_snapshot(market, effects)
             if due:
-                self._advance(market, effects)
-                if market.phase == OPEN or self._unfinished(name):
+                moved = self._cycle.advance(market, ts_ns, effects)
+                if moved or market.phase == OPEN or self._unfinished(name):
                     self._decide(name, effects)
         if ts_ns - self._marked_ns >= MARK_EVERY_NS:
             self._marked_ns = ts_ns

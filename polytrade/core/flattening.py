@@ -1,5 +1,4 @@
-"""Closing positions on the operator's word: cancel, merge what pairs, sell the rest, say what is left.
-"""
+"""Closing positions on the operator's word: merge what pairs, sell the rest, say what is left."""
 
 from typing import Final, final
 

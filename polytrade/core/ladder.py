@@ -30,7 +30,17 @@ class Ladder:
     `best` is the best occupied index; -1 for empty bids, the number of levels for empty asks.
     """
 
-    __slots__ = ("_joined", "_keys", "_sign", "_texts", "best", "newest", "sizes", "stamps", "step_e4")
+    __slots__ = (
+        "_joined",
+        "_keys",
+        "_sign",
+        "_texts",
+        "best",
+        "newest",
+        "sizes",
+        "stamps",
+        "step_e4",
+    )
 
     def __init__(self, bids: bool, step_e4: int) -> None:
         # Occupied indexes, negative for asks: in wire order (bids up, asks down) the best is last.

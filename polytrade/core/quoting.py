@@ -244,7 +244,7 @@ class Quoter:
         effects.append(MergePairs(name, pairs_e6))
 
     def _may_close(self, name: str, ts_ns: int) -> bool:
-        """Whether nothing of ours rests or merges in the market, and the venue was not just asked."""
+        """Whether nothing of ours rests or merges in the market, nor was just refused."""
         if self._orders.of_market(name) or name in self._merging:
             return False
         return ts_ns - self._refused_ns.get(name, NEVER_NS) >= REFUSED_WAIT_NS

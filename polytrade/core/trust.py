@@ -154,9 +154,9 @@ class BookTrust:
         elif self.unverified_ns and not self._by_hash:
             self.unverified_ns = 0
             self.turned_verified += 1
-        if self.state == STALE and self.reason == SILENT and not doubtful:
-            if verdict != MISMATCHED or self.mode != ENFORCE:
-                self._believe()
+        fits = not doubtful and (verdict != MISMATCHED or self.mode != ENFORCE)
+        if fits and self.state == STALE and self.reason == SILENT:
+            self._believe()
 
     def _believe(self) -> None:
         self.state = SYNCED

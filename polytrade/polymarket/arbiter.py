@@ -101,8 +101,10 @@ class Arbiter:
             self._paths.append(_Path(name))
         return index
 
-    def first(self, key: str, path: int, ts_ns: int) -> bool:
-        """Whether this message, known by `key`, is to be forwarded."""
+    def first(self, key: str, path: int, ts_ns: int, *, once: bool = False) -> bool:
+        """Whether this message, known by `key`, is to be forwarded; what may happen but `once` is
+        not forwarded again, even when one path repeats it.
+        """
         if ts_ns >= self._swap_ns or len(self._young) >= GENERATION_KEYS_MAX:
             self._swap(ts_ns)
         mark = ts_ns << _PATH_BITS | path
@@ -118,14 +120,14 @@ class Arbiter:
         if isinstance(seen, int):
             seen = _Seen(seen >> _PATH_BITS, seen & PATHS_MAX - 1)
         self._young[key] = seen
-        return self._again(seen, path, ts_ns)
+        return self._again(seen, path, ts_ns, once)
 
-    def _again(self, seen: _Seen, path: int, ts_ns: int) -> bool:
+    def _again(self, seen: _Seen, path: int, ts_ns: int, once: bool) -> bool:
         shift = path * _COUNT_BITS
         count = (seen.counts >> shift & _COUNT_MASK) + 1
         if count <= _COUNT_MASK:
             seen.counts += 1 << shift
-        if count > seen.forwarded:
+        if count > seen.forwarded and not once:
             seen.forwarded = count
             seen.first_ns = ts_ns
             seen.winner = path

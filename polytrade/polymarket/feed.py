@@ -143,15 +143,18 @@ class MarketFeed:
     def resnapshot(self, market: str) -> None:
         """Get a fresh book: subscribe the market anew on one live path, and ask REST besides.
 
-        Never waits; a market already being asked for, or not wanted, is left alone.
+        Never waits; a market already being asked for, or not wanted, is left alone. So is one whose
+        connections are all gone: it gets its book with the subscription of the next, and a REST
+        book that nothing keeps up to date is none to trade on.
         """
         shard = self._homes.get(market)
         if shard is None or market in self._snapshots:
             return
         path = next(iter(shard.live), None)
-        if path is not None:
-            shard.again.setdefault(path, {})[market] = None
-            shard.bump()
+        if path is None:
+            return
+        shard.again.setdefault(path, {})[market] = None
+        shard.bump()
         self._snapshots[market] = None
         self._asked.set(len(self._snapshots))
 

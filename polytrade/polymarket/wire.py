@@ -56,6 +56,10 @@ __all__ = [
     "unsubscribe_frame",
 ]
 
+TRADE_KEY: Final = "T"
+"""Begins the key of a trade that names its transaction: told twice, it happened once. Other
+messages may truly repeat, and the same trade without a transaction may be another."""
+
 
 class _Tally:
     """What one source brought: frames, and messages by type before de-duplication."""
@@ -164,7 +168,10 @@ class MarketDecoder:
             return []
         key, events = parser(message, ts_ns)
         tally.add(kind)
-        return events if events and self._arbiter.first(key, tally.path, ts_ns) else []
+        return events if events and self._first(key, tally, ts_ns) else []
+
+    def _first(self, key: str, tally: _Tally, ts_ns: int) -> bool:
+        return self._arbiter.first(key, tally.path, ts_ns, once=key.startswith(TRADE_KEY))
 
     def _many(self, body: list[Any], ts_ns: int, tally: _Tally) -> list[Event]:
         """All or nothing: every message is read before the first is marked as seen."""
@@ -179,7 +186,7 @@ class MarketDecoder:
         events: list[Event] = []
         for kind, key, found in parsed:
             tally.add(kind)
-            if found and self._arbiter.first(key, tally.path, ts_ns):
+            if found and self._first(key, tally, ts_ns):
                 events += found
         return events
 
@@ -296,7 +303,8 @@ class MarketDecoder:
             venue_ms(stamp),
             text_of(trade_id),
         )
-        return "t" + asset + stamp + price + "x" + size + trade_id, [event]
+        prefix = TRADE_KEY if trade_id else "t"
+        return prefix + asset + stamp + price + "x" + size + trade_id, [event]
 
     def _best_bid_ask(self, message: Message, ts_ns: int) -> tuple[str, list[Event]]:
         asset, bid, ask = message["asset_id"], message["best_bid"], message["best_ask"]

@@ -33,12 +33,14 @@ DELAY_STEPS: Final = 3
 CHURNS_PER_S: Final = 0.9
 CHURNS_AHEAD_PER_S: Final = 0.06
 """Moments at which makers change sizes, one to three at a time."""
-NOISE_PER_S: Final = 0.10
+NOISE_PER_S: Final = 0.6
 INFORMED_PER_STEP: Final = 0.06
 INFORMED_EDGE: Final = 0.018
 PRINT_LATE_MS: Final = 80
 """A trade is printed about this long after its effect on the book (protocols 5.2)."""
 BOOKS_LATE_MS: Final = 12
+BOOKS_SHARE: Final = 0.12
+"""Share of trades after which both books are sent whole: captures show always and never."""
 STRIKE_LATE_S: Final = 3
 RESOLVED_LATE_S: Final = 20
 ANCHOR_LATE_MS: Final = 1_300
@@ -305,7 +307,7 @@ class Sample:
             buy = rng.random() < 0.5
         if buy is None:
             return
-        scale = 4.2 if rng.random() < 0.25 else 2.2
+        scale = 3.6 if rng.random() < 0.2 else 2.2
         size_e2 = min(40_000, max(20, int(100 * rng.lognormvariate(scale, 1.0))))
         self._trade(market, ts_ms, buy, size_e2)
 
@@ -316,9 +318,9 @@ class Sample:
             return
         # Stamped after everything of this step, before anything of the next.
         books_ms = ts_ms + BOOKS_LATE_MS
-        self._send_market(
-            books_ms, market.books(books_ms, subscribed=False) + market.best(books_ms)
-        )
+        if self._rng.random() < BOOKS_SHARE:
+            books = market.books(books_ms, subscribed=False)
+            self._send_market(books_ms, books + market.best(books_ms))
         for message in prints:
             printed_ms = ts_ms + PRINT_LATE_MS + self._rng.randrange(20)
             stamped = {**message, "timestamp": str(printed_ms)}

@@ -16,8 +16,9 @@ from polytrade.core.events import (
     OrderRejected,
     PairsMerged,
 )
-from polytrade.core.fills import LatencyDraw, PaperSettings, PaperVenue
+from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ids import BUY, NO, SELL, YES
+from polytrade.core.latency import LatencyDraw
 from polytrade.core.units import MS_NS, fee_e6
 from tests.core.factory import (
     END_NS,

@@ -1,7 +1,7 @@
 """A whole daemon against the local venue over real sockets, in one event loop.
 
-The venue and the daemon share a wall clock that starts a minute into a window, whatever the time
-of day: a test meets the same part of the sample, with four minutes left to trade.
+The venue and the daemon share a wall clock that starts two minutes into a window, whatever the time
+of day: a test meets the same part of the sample, with three minutes left to trade.
 """
 
 import errno
@@ -42,7 +42,7 @@ WAIT_S = 20.0
 """Longest a test waits for what it expects: ten times what a busy machine takes."""
 DAYS_ON_S = 1_000 * 300
 """The sample is played so much later than it was taken: times and names are really moved."""
-INTO_WINDOW_S = 60
+INTO_WINDOW_S = 114
 
 
 @cache
@@ -256,6 +256,7 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "feeds.backoff_min_s=0.05",
             "feeds.backoff_max_s=0.5",
             "risk.max_loop_lag_ms=20000",
+            "risk.orders_per_s=200",
             *overrides,
         ),
     )
