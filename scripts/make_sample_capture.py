@@ -40,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     """Write the capture; print what is in it."""
     parser = argparse.ArgumentParser(
         description="Generate the sample capture.",
-        epilog="Example: python scripts/make_sample_capture.py --seed 7 --minutes 20",
+        epilog="Example: python scripts/make_sample_capture.py --seed 7 --minutes 15",
     )
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--minutes", type=int, default=20, help="a multiple of 5")
+    parser.add_argument("--minutes", type=int, default=15, help="a multiple of 5")
     parser.add_argument("--coins", default="btc,eth", help="of btc, eth, sol, xrp")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
     arguments = parser.parse_args(argv)

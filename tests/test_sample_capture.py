@@ -64,7 +64,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(root, tmp_path, 
 
 
 def test_shipped_sample_is_what_the_script_generates(shipped):
-    assert shipped == list(Sample(7, 20, ("btc", "eth")).records())
+    assert shipped == list(Sample(7, 15, ("btc", "eth")).records())
 
 
 def test_shipped_sample_is_small_and_says_that_it_is_generated(sample_path):
@@ -80,14 +80,14 @@ def test_every_hash_and_every_best_price_of_the_shipped_sample_fits(shipped):
         if record.source == "polymarket.market/0":
             checker.hear(record.frame)
     assert checker.bad == []
-    assert checker.good > 50_000
+    assert checker.good > 25_000
 
 
-def test_receive_times_never_go_back_and_fill_twenty_minutes(shipped):
+def test_receive_times_never_go_back_and_fill_fifteen_minutes(shipped):
     stamps = [record.recv_ts_ns for record in shipped]
     assert stamps == sorted(stamps)
     assert [record.ingest_seq for record in shipped] == list(range(1, len(shipped) + 1))
-    assert (stamps[-1] - stamps[0]) / 60e9 == pytest.approx(20, abs=0.01)
+    assert (stamps[-1] - stamps[0]) / 60e9 == pytest.approx(15, abs=0.01)
 
 
 def test_two_windows_ahead_are_always_listed(events):
@@ -105,8 +105,8 @@ def test_two_windows_ahead_are_always_listed(events):
                 assert len(ahead) >= 2
                 checked += 1
     assert checked > 10_000
-    assert len(known) == 14
-    assert len({e.market for e in events if isinstance(e, MarketResolved)}) == 8
+    assert len(known) == 12
+    assert len({e.market for e in events if isinstance(e, MarketResolved)}) == 6
 
 
 def test_winner_follows_from_the_published_averages(events):
@@ -125,9 +125,9 @@ def test_winner_follows_from_the_published_averages(events):
         final = strikes[coin, start_ns + 300 * 10**9]
         assert winner == (0 if final >= strikes[coin, start_ns] else 1)
         checked += 1
-    assert checked == 8
+    assert checked == 6
     for coin in ("btc", "eth"):  # a looped playback takes up where it ended
-        assert strikes[coin, first_ns + 1200 * 10**9] == strikes[coin, first_ns]
+        assert strikes[coin, first_ns + 900 * 10**9] == strikes[coin, first_ns]
     assert set(winners.values()) == {0, 1}
 
 
@@ -148,7 +148,7 @@ def test_averages_of_the_price_socket_are_true_averages(shipped):
         if None not in window:
             assert average == sum(window) // 60
             checked += 1
-    assert checked > 2250
+    assert checked > 1650
 
 
 def test_market_is_active_and_tradable(events):
@@ -162,7 +162,7 @@ def test_market_is_active_and_tradable(events):
             minutes[event.market] += 1
     assert changes[BookChanged] > 10_000
     # Several trades a minute in every window that ran to its end.
-    assert len([count for count in minutes.values() if count >= 25]) == 8
+    assert len([count for count in minutes.values() if count >= 25]) == 6
 
 
 def test_binance_trade_ids_are_consecutive(shipped):

@@ -204,7 +204,7 @@ class Engine:
         whole = state == COLD or trust.resyncs > 1
         behind = not whole and event.venue_ts_ms < book.newest_ms
         verdict = book.replace(event, whole, trust.checking)
-        trust.on_snapshot(verdict, book.crossed, event.ts_ns)
+        trust.on_snapshot(verdict, book.crossed, event.ts_ns, event.rest)
         if event.tick_e4:
             market.retick(event.tick_e4, event.venue_ts_ms)
         if behind and trust.valid and trust.checking and verdict == MATCHED:

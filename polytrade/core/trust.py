@@ -77,11 +77,17 @@ class BookTrust:
         """Whether the book is believed and nothing speaks against it."""
         return self.state == SYNCED and not self.unverified_ns
 
-    def on_snapshot(self, verdict: int, crossed: bool, ts_ns: int) -> None:
-        """A full book arrived with this verdict on its own hash."""
+    def on_snapshot(self, verdict: int, crossed: bool, ts_ns: int, rest: bool = False) -> None:
+        """A full book arrived with this verdict on its own hash.
+
+        One from REST does not end STALE: it does not prove that the socket lives, and without that
+        it is out of date at once. The socket's next message or book restores it.
+        """
         first = self.state == COLD and not self.matched
-        self.last_ns = ts_ns
         self._count(verdict)
+        if rest and self.state == STALE:
+            return
+        self.last_ns = ts_ns
         if verdict == MISMATCHED and first:
             # The venue hashes something we do not know for this market: never guess, never check.
             self.checking = False

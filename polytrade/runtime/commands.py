@@ -102,6 +102,9 @@ class CommandServer:
         if engine.risk.mode == HALT:
             if not clear_halt:
                 return Refusal("halted", f"halted: {engine.mode_why}; clear_halt resumes")
+            journal = self._strategy.journal
+            if journal is not None and journal.failed is not None:
+                return Refusal("halted", f"no order without a journal: {journal.failed}")
             self._put(ModeSet(self._now(), RUN, "the operator cleared the halt"))
             await self._applied(lambda: engine.risk.mode != HALT)
         return await self._pause(False)

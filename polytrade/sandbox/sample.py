@@ -287,9 +287,9 @@ class Sample:
         bid, ask = market.bid_e4, market.ask_e4
         tick = market.tick_e4
         off = abs(fair * ONE_E4 - (bid + ask) / 2) > max(1.3 * tick, (ask - bid) * 0.75)
-        wide = ask - bid > tick and step - live.quoted_at > 5
+        wide = ask - bid > tick and step - live.quoted_at > 3
         pause = 4 if tick == CENT_E4 else 25
-        tidy = 0.1 if ask - bid > 2 * tick else 0.015
+        tidy = 0.3 if ask - bid > 2 * tick else 0.12
         return (off and step - live.quoted_at >= pause) or (wide and live.rng.random() < tidy)
 
     def _take(self, live: _Live, step: int, ts_ms: int) -> None:
