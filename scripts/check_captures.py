@@ -30,9 +30,12 @@ from live_playback import ROOT, LiveRun, PlaybackFailed, environment, play, poly
 from polytrade.captures import write_capture  # noqa: E402
 from polytrade.importers import read_capture  # noqa: E402
 
-PLAYED_S: Final = 90.0
-"""A longer capture is played faster, so that it lasts this long, as far as `SPEED_MAX` allows."""
+PLAYED_S: Final = 30.0
+"""A longer capture is played faster, so that it lasts this long, within the two limits below."""
+PLAYED_PER_S: Final = 400.0
+"""Messages a second beyond which a capture is not sped up: below the busiest live market's."""
 SPEED_MAX: Final = 1000.0
+"""The venue's own limit."""
 JONAH: Final = "jonah-multisource/m9-rtds-"
 CASES: Final = {
     "cronos": "cronos-btc5m-book",
@@ -146,14 +149,19 @@ def check(name: str, path: Path, folder: Path, speed: float | None, work: Path) 
     kinds = {kind: n for rows in _market_rows(first["messages"]) for kind, n in rows.items()}
     if report.counts.messages:
         report.expect("messages decoded", dict(sorted(report.counts.messages.items())), kinds)
-        length_s = report.counts.length_s
-        report.speed = speed or min(max(1.0, round(length_s / PLAYED_S, 1)), SPEED_MAX)
+        report.speed = speed or _speed(report.counts)
         report.live = play(own, work, report.speed)
         _check_counts(report, report.live, first)
         _check_digests(report, report.live)
     else:
         report.not_played = "keepalives only: there is no market to subscribe"
     return report
+
+
+def _speed(counts: Counts) -> float:
+    rate = counts.messages.total() / max(counts.length_s, 1.0)
+    fastest = min(counts.length_s / PLAYED_S, PLAYED_PER_S / rate, SPEED_MAX)
+    return round(max(fastest, 1.0), 1)
 
 
 def _market_rows(messages: dict[str, dict[str, int]]) -> Iterator[dict[str, int]]:

@@ -27,7 +27,8 @@ SILENT: Final = "silent"
 class BookTrust:
     """The trust state of one book and the counts of its checks.
 
-    `matched`, `mismatched`, `not_checkable` count messages; `turned_*` count changes of state.
+    `matched`, `mismatched`, `not_checkable` count messages; `turned_*` count changes: into doubt,
+    out of it (by a hash, a snapshot, or best prices as stated), and to SUSPECT.
     `unverified_ns` is when a synced book came into doubt, 0 while it is in none; `resyncs` counts
     the snapshots asked for since it was last believed.
     """
@@ -96,6 +97,7 @@ class BookTrust:
         elif verdict == MISMATCHED and self.checking and self.mode == ENFORCE:
             self._fail("snapshot hash does not fit")
         else:
+            self._count_verified()
             self._believe()
 
     def on_change(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
@@ -154,8 +156,7 @@ class BookTrust:
                 self._by_hash = False
             self._by_hash = self._by_hash or verdict == MISMATCHED
         elif verdict == MATCHED:
-            if self.unverified_ns or self.state != SYNCED:
-                self.turned_verified += 1
+            self._count_verified()
             self._believe()
         elif self.unverified_ns and not self._by_hash:
             self.unverified_ns = 0
@@ -163,6 +164,10 @@ class BookTrust:
         fits = not doubtful and (verdict != MISMATCHED or self.mode != ENFORCE)
         if fits and self.state == STALE and self.reason == SILENT:
             self._believe()
+
+    def _count_verified(self) -> None:
+        if self.unverified_ns or self.state in (SUSPECT, STALE):
+            self.turned_verified += 1
 
     def _believe(self) -> None:
         self.state = SYNCED

@@ -27,7 +27,7 @@ from polytrade.polymarket.rest import Rest, RestError
 from polytrade.polymarket.subjects import window_of_slug, window_slugs
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.latest import Latest
-from polytrade.runtime.links import FeedStatus
+from polytrade.runtime.links import ERROR_MAX, FeedStatus
 from polytrade.runtime.supervise import RETRY_AFTER_S_MAX, Policy
 from polytrade.wire_roles import decode_or_gap
 
@@ -213,6 +213,8 @@ class Discovery:
             self._failed(followed, error.kind, error.retry_after_s)
             if error.status == 0:
                 self._status.turn("down", self._inbox.now_ns(), str(error))
+            elif error.kind != "not_found":  # a window that is not listed yet is no error
+                self._status.last_error = str(error)[:ERROR_MAX]
         else:
             self._take(followed, frame)
         finally:

@@ -151,7 +151,8 @@ class Daemon:
             finally:
                 status = self._last or parts.observer.read()
                 self._summary = summary_lines(status)
-                await self._close(parts)
+                with trio.move_on_after(CLOSE_S, shield=True):
+                    await self._close(parts)
 
     def _start_core(self, core: trio.Nursery, parts: Parts) -> None:
         """What outlives the engine: files, watch, control, terminal, signals."""
@@ -246,10 +247,9 @@ class Daemon:
         """Take off what a crash left resting, and close the files; never raises."""
         for event in parts.session.abandon(self._clock.now_ns(), "the daemon ended"):
             log.warning("order taken off at the end", reason=repr(event))
-        with trio.move_on_after(CLOSE_S, shield=True):
-            for name, writer in (("journal", parts.journal), ("recorder", parts.recorder)):
-                if writer is not None and not await writer.close():
-                    log.error("file not closed", file=name, error=str(writer.failed))
+        for name, writer in (("journal", parts.journal), ("recorder", parts.recorder)):
+            if writer is not None and not await writer.close():
+                log.error("file not closed", file=name, error=str(writer.failed))
 
     async def _watch_signals(self) -> None:
         """The first SIGTERM or SIGINT stops in order, the second at once."""

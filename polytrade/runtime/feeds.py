@@ -209,6 +209,7 @@ async def connected(
 async def _hello(socket: Socket, plan: FeedPlan) -> None:
     try:
         with trio.fail_after(HELLO_S):
+            await trio.lowlevel.checkpoint()
             for number, frame in enumerate(plan.codec.hello()):
                 if number:
                     await trio.sleep(HELLO_SPACING_S)

@@ -64,21 +64,25 @@ class Strategy:
     async def run(self) -> None:
         """Step until the inbox is closed and empty."""
         with self._send:
-            while True:
-                try:
+            try:
+                while True:
                     event = await self.inbox.receive()
-                    for _ in range(self._drain_max):
-                        self._handle(event)
-                        event = self.inbox.receive_nowait()
-                    self._handle(event)
-                except trio.WouldBlock:
-                    pass
-                except trio.EndOfChannel:
+                    self._drain(event)
                     self._turn()
-                    return
+                    if self.journal is not None and self.journal.must_wait:
+                        await self.journal.wait_room()
+            except trio.EndOfChannel:
                 self._turn()
-                if self.journal is not None and self.journal.must_wait:
-                    await self.journal.wait_room()
+
+    def _drain(self, event: Event) -> None:
+        """Step `event` and what waits behind it, up to a bound, so that other tasks run."""
+        for _ in range(self._drain_max):
+            self._handle(event)
+            try:
+                event = self.inbox.receive_nowait()
+            except trio.WouldBlock:
+                return
+        self._handle(event)
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds after a batch of events; the caller bounds the wait."""

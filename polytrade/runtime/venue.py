@@ -81,6 +81,7 @@ async def _read_ready(process: trio.Process) -> dict[str, Any]:
     assert process.stdout is not None
     line = b""
     with trio.move_on_after(READY_S):
+        await trio.lowlevel.checkpoint()
         while not line.endswith(b"\n") and len(line) < LINE_MAX:
             chunk = await process.stdout.receive_some()
             if not chunk:

@@ -9,8 +9,8 @@ import io
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,44 @@ class Tap:
         """(state, reason) of every change of a book's trust so far."""
         return [(row[2], row[3]) for row in self.rows if row[0] == "book_state_changed"]
 
+    def blind(self) -> list[list[Any]]:
+        """Orders the maker placed while the book was not synced: there must be none."""
+        found, states = [], {}
+        for row in self.rows:
+            if row[0] == "book_state_changed":
+                states[row[1]] = row[2]
+            elif row[0] == "place_order" and states.get(row[2], "synced") != "synced":
+                found.append(row)
+        return found
+
+
+class Stopwatch:
+    """Times a fault from its order: until the quotes of then are gone, until all is synced again.
+
+    `doubted` are the states books turned to.
+    """
+
+    def __init__(self, rig: "Rig") -> None:
+        self.doubted: set[str] = set()
+        self.pulled_s: float | None = None
+        self.again_s: float | None = None
+        self._rig = rig
+        self._resting = set(rig.paper.resting())
+        self._began_s = trio.current_time()
+
+    def __call__(self, event: Event, effects: list[Any]) -> None:
+        for effect in effects:
+            if effect.TAG == "book_state_changed" and effect.state != "synced":
+                self.doubted.add(effect.state)
+                self.again_s = None
+        if not self.doubted:
+            return
+        passed_s = trio.current_time() - self._began_s
+        if self.pulled_s is None and not self._resting & set(self._rig.paper.resting()):
+            self.pulled_s = passed_s
+        if self.again_s is None and self._rig.restored():
+            self.again_s = passed_s
+
 
 class Disk:
     """Opens real files; those whose names begin with one of `full` take half a write and refuse."""
@@ -158,15 +196,38 @@ class Rig:
             return trio.current_time() - began_s
         raise AssertionError(f"not within {WAIT_S} s: {what}\n{self.log.getvalue()[-2000:]}")
 
+    async def until_async(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """`until` for a condition that must be asked for."""
+        with trio.move_on_after(WAIT_S):
+            while not await condition():
+                await trio.sleep(0.05)
+            return
+        raise AssertionError(f"not within {WAIT_S} s: {what}")
+
     async def quoting(self) -> float:
         """Wait until books are synced and a quote rests at the paper venue."""
         return await self.until(
             lambda: self.synced() and bool(self.paper.resting()), "synced books and a quote"
         )
 
+    def quoted(self) -> bool:
+        """Whether an order of ours rests or is on its way."""
+        return bool(self.paper.resting() or self.engine.orders.open_count())
+
     async def pulled(self) -> float:
         """Wait until no quote of ours rests or is on its way."""
-        return await self.until(lambda: self.paper.idle, "no quote")
+        return await self.until(lambda: not self.quoted(), "no quote")
+
+    @contextmanager
+    def stopwatch(self) -> Iterator[Stopwatch]:
+        """Watch what comes of a fault that is ordered in the block."""
+        self.tap.clear()
+        watch = Stopwatch(self)
+        self.parts.strategy.listeners.append(watch)
+        try:
+            yield watch
+        finally:
+            self.parts.strategy.listeners.remove(watch)
 
     async def trades_on(self) -> None:
         """Wait for another order the venue takes: the whole chain works."""
@@ -236,6 +297,7 @@ class Rig:
 
     def nothing_rests(self) -> ReplayResult:
         """No order at the paper venue, and a journal whose replay agrees and knows of none."""
+        assert not self.tap.blind()
         assert self.paper.idle
         assert self.engine.orders.open_count() == 0
         result = replay(self.journal())
@@ -257,6 +319,7 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "feeds.backoff_max_s=0.5",
             "risk.max_loop_lag_ms=20000",
             "risk.orders_per_s=200",
+            'strategy.fair_value="basis_mr"',  # quotes at once: no volatility to warm up
             *overrides,
         ),
     )
@@ -269,8 +332,12 @@ async def running(
     control: ControlTask = run_control,
     into_window_s: float = INTO_WINDOW_S,
     change: Callable[[Config], Config] = lambda config: config,
+    fault: dict[str, Any] | None = None,
 ) -> AsyncIterator[Rig]:
-    """A daemon that is up; stopped at the end of the block, whatever happened in it."""
+    """A daemon that is up; stopped at the end of the block, whatever happened in it.
+
+    `fault` is ordered at the venue before the daemon starts.
+    """
     played = PlaybackOptions(files=(SAMPLE,), shift=True, loop=True)
     wall_ns = wall_clock(into_window_s)
     config = sandbox_config(root, *overrides)
@@ -292,6 +359,8 @@ async def running(
                 ended.set()
 
         async with httpx2.AsyncClient() as client, trio.open_nursery() as inner:
+            if fault is not None:
+                await client.post(f"{urls['admin_url']}/admin/fault", json=fault)
             inner.start_soon(run)
             await daemon.ready.wait()
             rig = Rig(daemon, root, urls, Tap(), log, client, disk, ended)

@@ -1,26 +1,32 @@
 """The venue goes wrong over real sockets, and the daemon does the right thing."""
 
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
-from polytrade.core.events import TickSizeChanged, TradePrinted
 from tests.daemon.measured import measured
 from tests.daemon.rig import Rig, running
 
 BOTH_PATHS = ("polymarket.market/0", "polymarket.market/1")
 
 
-async def heal(rig: Rig, fault: str, began_s: float, state: str) -> None:
-    """Quotes go, books are doubted as `state`, then synced again, then quoted again."""
-    await rig.pulled()
-    pulled_s = trio.current_time() - began_s
-    await rig.until(lambda: any(found == state for found, _ in rig.tap.states()), state)
-    await rig.until(rig.restored, "synced books")
-    measured(fault, pulled_s, trio.current_time() - began_s)
-    await rig.quoting()
+async def heals(rig: Rig, name: str, state: str, kind: str, **fields: Any) -> None:
+    """After a fault books are doubted as `state`, quotes go, books are synced and quoted again."""
+    with rig.stopwatch() as watch:
+        await rig.fault(kind, **fields)
+        await rig.until(lambda: watch.pulled_s is not None, f"{name}: no quote")
+        await rig.until(lambda: watch.again_s is not None, f"{name}: synced books")
+        assert watch.doubted == {state}
+        assert watch.again_s is not None
+        measured(name, watch.pulled_s, watch.again_s)
+        await rig.quoting()
+
+
+def reconnects(rig: Rig) -> list[int]:
+    """How often the market connections came anew, fewest first."""
+    return sorted(rig.feed(path).reconnects for path in BOTH_PATHS)
 
 
 async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
@@ -34,9 +40,8 @@ async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
         (first, _) = await rig.market_connections()
         await rig.fault("freeze", connection=first)
         rig.tap.clear()
-        await rig.until(lambda: rig.feed(BOTH_PATHS[0]).reconnects == 1, "the frozen one cut")
-        assert rig.feed(BOTH_PATHS[0]).last_error == "silent"
-        assert rig.feed(BOTH_PATHS[1]).reconnects == 0
+        await rig.until(lambda: reconnects(rig) == [0, 1], "the frozen one cut")
+        assert {rig.feed(path).last_error for path in BOTH_PATHS} == {"", "silent"}
         assert rig.tap.count("feed_gap") == rig.tap.count("feed_down") == 0
         await rig.quoting()
 
@@ -56,8 +61,8 @@ async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
         assert (code, health["status"]) == (200, "degraded")
         open_now = [m for m in rig.engine.markets.values() if m.phase == "open"]
         assert {market.trust.state for market in open_now} == {"stale"}
-        assert rig.tap.count("place_order") == 0
-        assert rig.paper.idle
+        assert not rig.tap.blind()
+        assert not rig.quoted()
 
         await rig.fault("clear")
         cleared_s = trio.current_time()
@@ -68,68 +73,75 @@ async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
         rig.nothing_rests()
 
 
-async def test_damaged_frames_make_books_suspect_until_a_fresh_snapshot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["garbage", "truncate"])
+async def test_damaged_frame_makes_books_suspect_until_a_fresh_snapshot(
+    kind: str, tmp_path: Path
+) -> None:
     async with running(tmp_path) as rig:
         await rig.quoting()
-        for kind in ("garbage", "truncate"):
-            malformed = rig.feed(BOTH_PATHS[0]).malformed
-            rig.tap.clear()
-            began_s = trio.current_time()
-            await rig.fault(kind)
-            await heal(rig, f"{kind} frame", began_s, "suspect")
-            assert rig.feed(BOTH_PATHS[0]).malformed == malformed + 1
-            assert {event.reason for event in rig.tap.of("feed_gap")} == {"malformed"}
-            assert rig.tap.count("request_snapshot") >= 1
-
-        rig.tap.clear()
-        suspect = rig.engine.quality()["turned_suspect"]
-        began_s = trio.current_time()
-        await rig.fault("drop_price_change")
-        await rig.until(lambda: rig.tap.count("book_state_changed") > 0, "a doubt")
-        (market,) = {row[1] for row in rig.tap.rows if row[0] == "book_state_changed"}
-        await rig.until(
-            lambda: not [o for o in rig.engine.orders.of_market(market)], "no quote there"
-        )
-        pulled_s = trio.current_time() - began_s
-        await rig.until(rig.restored, "synced books")
-        measured("price_change lost", pulled_s, trio.current_time() - began_s)
-        assert rig.tap.states()[0] == ("suspect", "no hash fitted within the reorder window")
-        assert rig.tap.count("feed_gap") == 0
-        assert rig.engine.quality()["turned_suspect"] == suspect + 1
-
-        # The same on one of two connections: the twin's copies are used.
-        mismatched = rig.engine.quality()["hash_mismatched"]
-        rig.tap.clear()
-        (first, _) = await rig.market_connections()
-        await rig.fault("drop_price_change", connection=first, n=3)
-        await rig.until(lambda: rig.tap.count("book_replaced") > 1, "books and changes")
-        await rig.trades_on()
-        assert rig.tap.count("book_state_changed") == 0
-        assert rig.engine.quality()["hash_mismatched"] == mismatched
+        await heals(rig, f"{kind} frame", "suspect", kind)
+        assert [rig.feed(path).malformed for path in BOTH_PATHS] == [1, 1]
+        assert {event.reason for event in rig.tap.of("feed_gap")} == {"malformed"}
+        assert rig.tap.count("request_snapshot") >= 1
         await rig.stop()
         rig.nothing_rests()
+
+
+async def test_lost_change_is_caught_by_the_hash_unless_the_twin_has_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        await rig.quoting()
+        (first, _) = await rig.market_connections()
+        await rig.fault("drop_price_change", connection=first, n=3)
+        await rig.until_async(lambda: lost_on(rig, first, "dropped", 3), "three changes lost")
+        await rig.trades_on()
+        assert rig.tap.of("feed_gap") == []
+        assert rig.engine.quality()["hash_mismatched"] == 0
+        assert rig.engine.quality()["turned_unverified"] == 0
+
+        await heals(rig, "price_change lost", "suspect", "drop_price_change")
+        assert rig.tap.states()[0] == ("suspect", "no hash fitted within the reorder window")
+        assert rig.tap.count("feed_gap") == 0
+        assert rig.engine.quality()["turned_suspect"] == 1
+        await rig.stop()
+        rig.nothing_rests()
+
+
+async def lost_on(rig: Rig, connection: int, why: str, count: int) -> bool:
+    """Whether a connection lost at least so many frames that way."""
+    rows = (await rig.venue_status())["connections"]
+    (row,) = [row for row in rows if row["id"] == connection]
+    found: int = row["lost"].get(why, 0)
+    return found >= count
 
 
 async def test_duplicated_and_reordered_frames_change_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         await rig.quoting()
         rig.tap.clear()
-        played = Counter((await rig.venue_status())["messages"]["polymarket.market/0"])
+        before = await rig.venue_status()
         for kind in ("duplicate", "reorder"):
             await rig.fault(kind, n=10_000)
-        await rig.until(lambda: len(rig.tap.of("trade_printed")) >= 8, "trades")
+        await rig.until(lambda: len(rig.tap.of("trade_printed")) >= 2, "trades")
         await rig.trades_on()
         await rig.fault("clear")
-        after = Counter((await rig.venue_status())["messages"]["polymarket.market/0"])
-        trades = after["last_trade_price"] - played["last_trade_price"]
-        found = [trade.row()[2:] for trade in rig.tap.of("trade_printed")]
-        assert len(found) == len({tuple(row) for row in found})
-        assert trades - 1 <= len(found) <= trades + 1
-        assert rig.tap.count("book_state_changed") == 0
+        after = await rig.venue_status()
+        trades = played_trades(after) - played_trades(before)
+        found = [tuple(trade.row()[2:]) for trade in rig.tap.of("trade_printed")]
+        assert len(found) == len(set(found))
+        assert abs(len(found) - trades) <= 1  # one may be on its way at either look
+        doubled = [row["frames"] for row in after["connections"] if row["endpoint"] == "market"]
+        assert min(doubled) > 2 * len(found)
+        assert rig.tap.states() == []
         assert rig.tap.count("feed_gap") == 0
         assert rig.engine.quality()["turned_suspect"] == 0
         await rig.stop()
         rig.nothing_rests()
+
+
+def played_trades(status: dict[str, Any]) -> int:
+    """Trades the venue played so far."""
+    counts: dict[str, int] = status["messages"]["polymarket.market/0"]
+    return counts.get("last_trade_price", 0)
 
 
 async def test_tick_size_change_is_followed_and_quoted_on(tmp_path: Path) -> None:
@@ -143,7 +155,7 @@ async def test_tick_size_change_is_followed_and_quoted_on(tmp_path: Path) -> Non
         await rig.until(lambda: market.book.tick_e4 == 10, "the finer grid")
         await rig.until(rig.restored, "synced books")
         measured("tick size changed", None, trio.current_time() - began_s)
-        assert {type(event) for event in rig.tap.of("tick_size_changed")} == {TickSizeChanged}
+        assert {event.new_e4 for event in rig.tap.of("tick_size_changed")} == {10}
         mismatched = rig.engine.quality()["hash_mismatched"]
         matched = market.trust.matched
         await rig.until(lambda: market.trust.matched > matched + 5, "hashes that fit")
@@ -163,29 +175,26 @@ async def test_lost_connections_come_back_and_resynchronise(tmp_path: Path) -> N
         rig.tap.clear()
         began_s = trio.current_time()
         await rig.fault("disconnect", connection=first)
-        await rig.until(lambda: rig.feed(BOTH_PATHS[0]).reconnects == 1, "a reconnect")
-        await rig.until(lambda: rig.feed(BOTH_PATHS[0]).connected, "the connection")
+        await rig.until(lambda: reconnects(rig) == [0, 1], "a reconnect")
+        await rig.until(lambda: all(rig.feed(path).connected for path in BOTH_PATHS), "both up")
         measured("one of two connections cut", None, trio.current_time() - began_s)
         assert rig.tap.count("feed_gap") == rig.tap.count("feed_down") == 0
         assert rig.tap.count("book_state_changed") == 0
-        assert (await rig.health())[1]["feeds"][1]["reconnects"] == 1
+        told = [row for row in (await rig.health())[1]["feeds"] if row["name"] in BOTH_PATHS]
+        assert sorted(row["reconnects"] for row in told) == [0, 1]
         await rig.trades_on()
 
         # Both, inside a frame.
-        rig.tap.clear()
-        began_s = trio.current_time()
-        await rig.fault("close_mid_frame")
-        await heal(rig, "sockets closed inside a frame", began_s, "stale")
+        await heals(rig, "sockets closed inside a frame", "stale", "close_mid_frame")
         assert {event.reason for event in rig.tap.of("feed_gap")} == {"disconnected"}
         assert rig.feed(BOTH_PATHS[0]).malformed == 0
 
         # The market channel's endpoint, then everything.
         for endpoint, what in (({"endpoint": "market"}, "market channel"), ({}, "whole venue")):
-            rig.tap.clear()
-            began_s = trio.current_time()
-            await rig.fault("kill", seconds=1.0, **endpoint)
-            await heal(rig, f"{what} gone for 1 s", began_s, "stale")
-            assert rig.tap.count("feed_down") == rig.tap.count("feed_up")
+            await heals(rig, f"{what} gone for 1 s", "stale", "kill", seconds=1.0, **endpoint)
+            for tag in ("feed_down", "feed_up"):
+                found = [event.source for event in rig.tap.of(tag)]
+                assert found.count("polymarket.market") == 1
         await rig.until(lambda: rig.parts.observer.read().health == "ok", "health")
         await rig.stop()
         rig.nothing_rests()
@@ -218,7 +227,11 @@ async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> 
         await rig.quoting()
         known = list(rig.engine.markets)
         counts = rig.parts.discovery.counts
-        for mode, kind in (("500", "server_error"), ("404", "not_found"), ("garbage", "malformed")):
+        for mode, kind, told in (
+            ("500", "unavailable", "HTTP 500"),
+            ("404", "not_found", ""),
+            ("garbage", "garbage", "expected UTF-8"),
+        ):
             rig.tap.clear()
             before = counts[kind]
             await rig.fault("gamma", mode=mode)
@@ -226,12 +239,12 @@ async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> 
             await rig.trades_on()
             assert list(rig.engine.markets) == known
             assert rig.tap.count("book_state_changed") == 0
+            assert told in rig.feed("gamma/0").last_error
             ok = counts["ok"]
             began_s = trio.current_time()
             await rig.fault("clear")
             await rig.until(lambda o=ok: counts["ok"] > o, "an answer")
             measured(f"Gamma answers {mode}", None, trio.current_time() - began_s)
-        assert rig.feed("gamma/0").malformed >= 3
         await rig.stop()
         rig.nothing_rests()
 
@@ -240,15 +253,10 @@ async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> 
 async def test_gamma_wrong_from_the_start_is_asked_until_it_answers(
     mode: str, tmp_path: Path
 ) -> None:
-    async with running(tmp_path, gamma=mode) as rig:
+    async with running(tmp_path, fault={"kind": "gamma", "mode": mode}) as rig:
         counts = rig.parts.discovery.counts
         await rig.until(lambda: sum(counts.values()) >= 6, "questions")
         assert not rig.engine.markets
         assert rig.tap.count("place_order") == 0
         await rig.fault("clear")
         await rig.until(rig.synced, "books")
-
-
-def trade_ids(trades: list[TradePrinted]) -> list[str]:
-    """What tells the trades apart."""
-    return [trade.trade_id for trade in trades]

@@ -6,7 +6,7 @@ from tests.daemon.rig import running
 
 
 async def test_daemon_quotes_and_stops_with_nothing_resting(tmp_path: Path) -> None:
-    async with running(tmp_path) as rig:
+    async with running(tmp_path, 'strategy.fair_value="digital"') as rig:
         await rig.quoting()
         quality = rig.engine.quality()
         assert quality["hash_matched"] > 0
