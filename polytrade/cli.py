@@ -84,6 +84,10 @@ def daemon(
 
     try:
         config = strict.load(directory, overrides)
+        if check:
+            from polytrade.lineup import build_lineup
+
+            build_lineup(config)  # names of models and makers are known to the plugins alone
     except ConfigError as error:
         if as_json and (check or print_config):
             _echo_json({"ok": False, "problems": [str(problem) for problem in error.problems]})
@@ -294,7 +298,7 @@ def _echo_json(answer: object) -> None:
 
 def _invoke(command: click.Command, name: str, arguments: Sequence[str] | None) -> int:
     """Run a command; what went wrong becomes a line on stderr and an exit code."""
-    from polytrade.errors import ConfigError
+    from polytrade.errors import ConfigError, PluginError
 
     try:
         result = command.main(
@@ -308,6 +312,9 @@ def _invoke(command: click.Command, name: str, arguments: Sequence[str] | None) 
     except ConfigError as error:
         for problem in error.problems:
             click.echo(f"configuration: {problem}", err=True)
+        return USAGE
+    except PluginError as error:
+        click.echo(str(error), err=True)
         return USAGE
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)

@@ -5,7 +5,7 @@ points of group `polytrade`), which follow in the order of their names.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -17,7 +17,8 @@ from polytrade import builtin, hookspecs
 from polytrade.config import Config, Strategy
 from polytrade.core.roles import FairValue, Maker
 from polytrade.errors import ConfigError, PluginError, Problem
-from polytrade.hookspecs import FairValueFactory, MakerFactory
+
+Factory = Callable[[Strategy], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -41,8 +42,9 @@ class Lineup:
 def build_lineup(config: Config) -> Lineup:
     """Load the plugins and build what the configuration selects.
 
-    Raises PluginError when a plugin cannot be loaded or two plugins use one name, ConfigError when
-    the configuration selects a name that no plugin offers.
+    Raises PluginError when a plugin cannot be loaded, two plugins use one name, or what a plugin
+    makes cannot play its role; ConfigError when the configuration selects a name that no plugin
+    offers.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs.HookSpecs)
@@ -56,13 +58,23 @@ def build_lineup(config: Config) -> Lineup:
     except pluggy.PluginValidationError as error:
         raise PluginError(str(error.plugin), "unknown", str(error)) from error
     settings = config.strategy
-    fair: FairValueFactory = _select(
-        manager.hook.polytrade_fair_values, plugins, "strategy.fair_value", settings.fair_value
+    fair: FairValue = _make(
+        manager.hook.polytrade_fair_values,
+        plugins,
+        "strategy.fair_value",
+        settings.fair_value,
+        settings,
+        ("estimate", "forget", "on_reference"),
     )
-    maker: MakerFactory = _select(
-        manager.hook.polytrade_makers, plugins, "strategy.maker", settings.maker
+    maker: Maker = _make(
+        manager.hook.polytrade_makers,
+        plugins,
+        "strategy.maker",
+        settings.maker,
+        settings,
+        ("quotes",),
     )
-    return Lineup(fair_value=fair(settings), maker=maker(settings), plugins=plugins)
+    return Lineup(fair_value=fair, maker=maker, plugins=plugins)
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
@@ -76,23 +88,44 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
     return version
 
 
+def _make(
+    hook: pluggy.HookCaller,
+    plugins: Mapping[str, str],
+    field: str,
+    wanted: str,
+    settings: Strategy,
+    methods: Iterable[str],
+) -> Any:
+    """What the factory of that name makes; it must have the `methods` of its role."""
+    name, factory = _select(hook, plugins, field, wanted)
+    version = plugins.get(name, "unknown")
+    try:
+        made = factory(settings)
+    except Exception as error:
+        raise PluginError(name, version, f"{wanted!r} cannot be made: {error}") from error
+    missing = [method for method in methods if not callable(getattr(made, method, None))]
+    if missing:
+        raise PluginError(name, version, f"{wanted!r} has no {', '.join(missing)}")
+    return made
+
+
 def _select(
     hook: pluggy.HookCaller, plugins: Mapping[str, str], field: str, wanted: str
-) -> Callable[[Strategy], Any]:
-    """The factory of that name among all that the plugins declare for one hook."""
-    offered: dict[str, Callable[[Strategy], Any]] = {}
+) -> tuple[str, Factory]:
+    """The factory of that name among all that the plugins declare for one hook, and its plugin."""
+    offered: dict[str, tuple[str, Factory]] = {}
     for implementation in hook.get_hookimpls():
         name = implementation.plugin_name
         version = plugins.get(name, "unknown")
         try:
             returned: Any = implementation.function()
-            declared: dict[str, Callable[[Strategy], Any]] = dict(returned)
+            declared: dict[str, Factory] = dict(returned)
         except Exception as error:
             raise PluginError(name, version, f"{hook.name} failed: {error}") from error
         for key, factory in declared.items():
             if key in offered:
                 raise PluginError(name, version, f"{hook.name} offers {key!r} again")
-            offered[key] = factory
+            offered[key] = (name, factory)
     if wanted not in offered:
         allowed = ", ".join(f"`{key}`" for key in sorted(offered))
         raise ConfigError(Problem(f"expected one of {allowed}, found {wanted!r}", field, allowed))

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import orjson
@@ -21,7 +21,7 @@ from polytrade.core.book import MATCHED, Book
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
 from polytrade.core.events import BookChanged, BookReplaced, Event, MarketListed, TradePrinted
-from polytrade.core.trust import COLD
+from polytrade.core.trust import COLD, BookTrust
 from polytrade.decoding import FrameDecoders
 from polytrade.importers import read_capture
 from polytrade.meter import Meter
@@ -33,6 +33,7 @@ MARKET: Final = "polymarket.market"
 ORDERS_MAX: Final = 24
 """Orders tried for states of one millisecond: all of four states."""
 KEEPALIVES: Final = frozenset(("", "PONG", "PING"))
+VERDICTS: Final = ("matched", "mismatched", "not_checkable")
 
 BookEvent = BookReplaced | BookChanged | TradePrinted
 
@@ -79,16 +80,35 @@ def count(records: Iterable[CaptureRecord]) -> Counts:
     return counts
 
 
+def write_chain(source: Path, out: Path) -> None:
+    """A book and the changes of one of its tokens, noted as one document, as frames line by line.
+
+    The document: `snapshot` is a `book` message, `changes_for_snapshot_asset` a list of
+    `{timestamp, side, price, size, hash}`. Raises ValueError or KeyError for another.
+    """
+    noted = orjson.loads(source.read_bytes())
+    book = noted["snapshot"]
+    frames = [book]
+    for change in noted["changes_for_snapshot_asset"]:
+        entry = {name: change[name] for name in ("side", "price", "size", "hash")}
+        message = {"event_type": "price_change", "market": book["market"]}
+        message["price_changes"] = [{"asset_id": book["asset_id"], **entry}]
+        frames.append({**message, "timestamp": change["timestamp"]})
+    out.write_bytes(b"".join(orjson.dumps(frame) + b"\n" for frame in frames))
+
+
 @attrs.define
 class Survey:
     """A replay in the capture's own time, with what the daemon's `/quality` would have said.
 
-    `unchecked` counts by reason the hashes that could not be checked.
+    `hashes` counts the verdicts on what came over the socket, `unchecked` by reason those that
+    could not be reached. `states` are the distinct hashed states, counted where some did not fit.
     """
 
     result: ReplayResult
     valid_ratio: float | None
     invalid: dict[str, int]
+    hashes: dict[str, int]
     unchecked: dict[str, int]
     states: int = 0
     states_fitting: int = 0
@@ -100,6 +120,7 @@ class _Surveyor:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.meter = Meter()
+        self.hashes: Counter[str] = Counter(dict.fromkeys(VERDICTS, 0))
         self.unchecked: Counter[str] = Counter()
 
     @property
@@ -108,15 +129,19 @@ class _Surveyor:
         return self._session.engine
 
     def handle(self, event: Event) -> list[tuple[Event, list[Effect]]]:
-        """Step the event and note why its hash could not be checked, if it could not."""
-        market = None
-        if isinstance(event, BookReplaced | BookChanged):
-            market = self.engine.markets.get(event.market)
-        if market is None:
+        """Step the event; note the verdict on its hash and, where there is none, why."""
+        if not isinstance(event, BookReplaced | BookChanged):
             return self._observed(event)
-        before, reason = market.trust.not_checkable, _reason(event, market.trust, market.book)
+        market = self.engine.markets.get(event.market)
+        if market is None or (isinstance(event, BookReplaced) and event.rest):
+            return self._observed(event)
+        trust = market.trust
+        before = {name: getattr(trust, name) for name in VERDICTS}
+        reason = _reason(event, trust, market.book)
         steps = self._observed(event)
-        if market.trust.not_checkable > before:
+        for name in VERDICTS:
+            self.hashes[name] += getattr(trust, name) - before[name]
+        if trust.not_checkable > before["not_checkable"]:
             self.unchecked[reason] += 1
         return steps
 
@@ -127,7 +152,7 @@ class _Surveyor:
         return steps
 
 
-def _reason(event: BookReplaced | BookChanged, trust: Any, book: Book) -> str:
+def _reason(event: BookReplaced | BookChanged, trust: BookTrust, book: Book) -> str:
     if not event.hash:
         return "the message has no hash"
     if trust.state == COLD:
@@ -154,6 +179,7 @@ def survey(path: Path) -> Survey:
         result,
         readings.value("data_valid_ratio"),
         {labels[0]: int(value) for labels, value in sorted(reasons.items())},
+        dict(watched[0].hashes),
         dict(sorted(watched[0].unchecked.items())),
     )
     if result.quality["hash_mismatched"]:
@@ -203,9 +229,7 @@ def _states_of(spec: MarketListed, events: list[BookEvent]) -> tuple[int, int]:
     return states, fitting
 
 
-def _best_order(
-    book: Book, parts: list[list[BookReplaced | BookChanged]]
-) -> tuple[Book, int]:
+def _best_order(book: Book, parts: list[list[BookReplaced | BookChanged]]) -> tuple[Book, int]:
     """The book after the order of the parts in which most of them fit, and how many did."""
     best: tuple[Book, int] = (book, -1)
     for order in itertools.islice(itertools.permutations(parts), ORDERS_MAX):

@@ -23,7 +23,15 @@ import orjson
 HERE: Final = Path(__file__).resolve().parent
 sys.path[:0] = [folder for folder in (str(HERE), str(HERE.parent)) if folder not in sys.path]
 
-from capture_counts import MARKET, Counts, Survey, count, survey  # noqa: E402 - see above
+from capture_counts import (  # noqa: E402 - see above
+    MARKET,
+    VERDICTS,
+    Counts,
+    Survey,
+    count,
+    survey,
+    write_chain,
+)
 from capture_page import write_page  # noqa: E402
 from live_playback import ROOT, LiveRun, PlaybackFailed, environment, play, polytrade  # noqa: E402
 
@@ -102,6 +110,7 @@ class Report:
                 "fills": result.fills,
                 "data_valid_ratio": self.survey.valid_ratio,
                 "invalid": self.survey.invalid,
+                "hashes": self.survey.hashes,
                 "unchecked": self.survey.unchecked,
                 "states": self.survey.states,
                 "states_fitting": self.survey.states_fitting,
@@ -134,12 +143,12 @@ def _live_dict(live: LiveRun, rest_books: int) -> dict[str, Any]:
     }
 
 
-def check(name: str, path: Path, folder: Path, speed: float | None, work: Path) -> Report:
+def check(name: str, shown: str, path: Path, speed: float | None, work: Path) -> Report:
     """Everything about one capture; raises PlaybackFailed, CaptureError and OSError."""
     capture = read_capture(path)
     own = work / "capture.jsonl.zst"
     write_capture(own, capture.header, capture)
-    report = Report(name, path.relative_to(folder).as_posix(), count(read_capture(own)), survey(own))
+    report = Report(name, shown, count(read_capture(own)), survey(own))
     first, second = _replay(path), _replay(path)
     report.expect("a second replay", first, second)
     for digest in ("effect_digest", "data_digest"):
@@ -234,6 +243,11 @@ def _check_digests(report: Report, live: LiveRun) -> None:
     report.expect("data of journal against capture", data, digests["journal data_digest"])
     report.expect("data of recording against capture", data, digests["recording data_digest"])
     report.rest_books = recorded["messages"].get("clob.book/0", {}).get("frame", 0)
+    hashes = {name: live.quality["hashes"][name] for name in VERDICTS}
+    again = {name: recorded["quality"][f"hash_{name}"] for name in VERDICTS}
+    report.expect("hashes of the recording against live", hashes, again)
+    if not report.rest_books:
+        report.expect("hashes live against capture", report.survey.hashes, hashes)
     for source, kinds in recorded["messages"].items():
         if source.startswith(MARKET):
             report.expect(f"messages recorded of {source}", dict(report.counts.messages), kinds)
@@ -256,12 +270,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json-out", type=Path)
     parser.add_argument("--write-docs", action="store_true", help="renew docs/results.md")
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
+    parser.add_argument("--chain", type=Path, help="a noted chain of book hashes, checked besides")
     options = parser.parse_args(arguments)
     if options.captures is None or not options.captures.is_dir():
         parser.error(f"expected a folder of captures, found {options.captures}: see --captures")
     rows = []
-    for name in options.only or CASES:
-        path = options.captures / CASES[name]
+    named = {name: options.captures / CASES[name] for name in options.only or CASES}
+    if options.chain:
+        named["chain"] = options.chain
+    for name, path in named.items():
         if not path.exists():
             print(f"{name}: not there")
             continue
@@ -281,8 +298,12 @@ def _checked(name: str, path: Path, options: argparse.Namespace) -> dict[str, An
         if options.keep:
             work = options.keep / name
             work.mkdir(parents=True)
+        shown = CASES.get(name, path.name)
+        if name == "chain":
+            path, noted = work / "chain.jsonl", path
+            write_chain(noted, path)
         try:
-            row = check(name, path, options.captures, options.speed, work).to_dict()
+            row = check(name, shown, path, options.speed, work).to_dict()
         except PlaybackFailed as error:
             row = {"name": name, "wrong": [str(error)]}
     return {**row, "took_s": round(time.monotonic() - began_s, 1)}

@@ -19,6 +19,8 @@ SKEW_SHARES: Final = 100.0
 CONFIDENCE_MIN: Final = 0.2
 """Below this a model's word is not quoted on."""
 ENGINE: Final = "maker"
+GRID_NOISE: Final = 1e-6
+"""Part of a tick by which a price may miss the grid through floating point alone."""
 SIZE_STEP_E6: Final = 10_000
 """Order sizes carry at most two decimals (protocols 4.3)."""
 
@@ -61,18 +63,8 @@ class SkewedMaker:
         reason = self._silence(market, estimate, ts_ns)
         if reason:
             return [], reason
-        book = market.book
-        net = (inventory.yes_e6 - inventory.no_e6) / ONE_E6
-        shift = min(max(net * self.inventory_skew / SKEW_SHARES, -SHIFT_MAX), SHIFT_MAX)
-        half = self.half_spread + estimate.pad
-        tick = book.tick_e4
-        bid_e4 = floor((estimate.fair - half - shift) * ONE_E4 / tick) * tick
-        ask_e4 = ceil((estimate.fair + half - shift) * ONE_E4 / tick) * tick
-        bid_e4 = min(bid_e4, book.ask_e4 - tick)
-        ask_e4 = max(ask_e4, book.bid_e4 + tick)
-        if self.join:
-            bid_e4 = min(bid_e4, book.bid_e4) if book.best_bid >= 0 else bid_e4
-            ask_e4 = max(ask_e4, book.ask_e4) if book.ask_e4 < ONE_E4 else ask_e4
+        tick = market.book.tick_e4
+        bid_e4, ask_e4 = self._prices(market, estimate, inventory)
         jump = reference.jump_bps() if reference is not None else 0.0
         wishes: list[Wish] = []
         if tick <= bid_e4 < ONE_E4 and jump > -self.jump_bps:
@@ -84,6 +76,33 @@ class SkewedMaker:
             if edge >= self.min_edge_bps:
                 wishes.append(self._ask(ask_e4, edge, market, inventory))
         return wishes, "" if wishes else "no_quote_edge"
+
+    def _prices(
+        self, market: MarketState, estimate: Estimate, inventory: Inventory
+    ) -> tuple[int, int]:
+        """The wanted bid and ask of YES, on the grid, not through the book.
+
+        The shift gives up edge to get rid of inventory, but none below the least: a quote it would
+        leave without is put where the edge is reached.
+        """
+        book, fair = market.book, estimate.fair
+        tick = book.tick_e4
+        half = self.half_spread + estimate.pad
+        net = (inventory.yes_e6 - inventory.no_e6) / ONE_E6
+        shift = min(max(net * self.inventory_skew / SKEW_SHARES, -SHIFT_MAX), SHIFT_MAX)
+        least = self.min_edge_bps * 1e-4
+        bid, ask = fair - half - shift, fair + half - shift
+        if shift < 0.0:
+            bid = min(bid, max(fair - half, fair / (1.0 + least)))
+        elif shift > 0.0 and least < 1.0:
+            ask = max(ask, min(fair + half, fair / (1.0 - least)))
+        top_e4, bottom_e4 = book.ask_e4 - 1, book.bid_e4 + 1
+        if self.join:
+            top_e4 = min(top_e4, book.bid_e4)
+            bottom_e4 = max(bottom_e4, book.ask_e4)
+        bid_e4 = floor(min(bid * ONE_E4, top_e4) / tick + GRID_NOISE) * tick
+        ask_e4 = ceil(max(ask * ONE_E4, bottom_e4) / tick - GRID_NOISE) * tick
+        return bid_e4, ask_e4
 
     def _silence(self, market: MarketState, estimate: Estimate, ts_ns: int) -> str:
         """Why nothing is quoted, empty when something may be."""

@@ -7,7 +7,7 @@ import attrs
 import structlog
 import trio
 
-from polytrade.core.effects import Effect
+from polytrade.core.effects import Effect, Refused
 from polytrade.core.events import (
     Event,
     FlattenRequested,
@@ -48,22 +48,37 @@ FLATTEN_S: Final = 8.0
 
 @attrs.define
 class FlattenLog:
-    """What happens while a flatten runs: (market, token) to shares, price times shares, side."""
+    """What happens while a flatten runs, by (market, token): `closed` has shares, price times
+    shares, side; `refused` the limit that stopped the last closing order. `begun` is set when the
+    engine has taken the request.
+    """
 
+    begun: bool = False
     cancelled: list[str] = attrs.field(factory=list)
     closed: dict[tuple[str, int], tuple[int, int, int]] = attrs.field(factory=dict)
+    refused: dict[tuple[str, int], str] = attrs.field(factory=dict)
 
 
 class CommandServer:
-    """Takes commands one at a time, in order, and answers each exactly once."""
+    """Takes commands one at a time, in order, and answers each exactly once.
+
+    `record_only`: the run records and never quotes, so it is not to be resumed.
+    """
 
     def __init__(
-        self, commands: Commands, strategy: Strategy, slippage_e4: int, on_window: Callable[[], int]
+        self,
+        commands: Commands,
+        strategy: Strategy,
+        slippage_e4: int,
+        on_window: Callable[[], int],
+        *,
+        record_only: bool = False,
     ) -> None:
         self._commands = commands
         self._strategy = strategy
         self._slippage_e4 = slippage_e4
         self._on_window = on_window
+        self._record_only = record_only
 
     async def run(self) -> None:
         """Serve until the channel is closed. A command under way at a crash is answered."""
@@ -99,6 +114,8 @@ class CommandServer:
 
     async def _resume(self, clear_halt: bool) -> PauseReply | Refusal:
         engine = self._strategy.session.engine
+        if self._record_only:
+            return Refusal("record_only", "this run records and quotes nothing")
         if engine.risk.mode == HALT:
             if not clear_halt:
                 return Refusal("halted", f"halted: {engine.mode_why}; clear_halt resumes")
@@ -114,27 +131,19 @@ class CommandServer:
         engine = strategy.session.engine
         done = FlattenLog()
 
+        asked = FlattenRequested(self._now(), self._slippage_e4)
+
         def watch(event: Event, effects: list[Effect]) -> None:
-            if isinstance(event, OrderCancelled):
-                done.cancelled.append(event.order_id)
-            elif isinstance(event, OrderFilled):
-                order = engine.orders.find(event.order_id)
-                if order is not None and order.engine == FLATTEN:
-                    key = (order.market, order.token)
-                    size, notional, side = done.closed.get(key, (0, 0, order.side))
-                    size += event.size_e6
-                    notional += event.price_e4 * event.size_e6
-                    done.closed[key] = (size, notional, side)
+            done.begun = done.begun or event is asked
+            self._follow(done, event, effects)
 
         strategy.listeners.append(watch)
         try:
-            asked_at = engine.events
-            self._put(FlattenRequested(self._now(), self._slippage_e4))
+            self._put(asked)
             with trio.move_on_after(FLATTEN_S):
                 await strategy.wait_until(
                     lambda: (
-                        engine.events > asked_at
-                        and engine.risk.paused
+                        done.begun
                         and not engine.quoter.flattening
                         and not engine.orders.open_count()
                     )
@@ -142,8 +151,27 @@ class CommandServer:
         finally:
             strategy.listeners.remove(watch)
         return FlattenReply(
-            cancelled=tuple(done.cancelled), closed=self._closed(done), left=self._left()
+            cancelled=tuple(done.cancelled), closed=self._closed(done), left=self._left(done)
         )
+
+    def _follow(self, done: FlattenLog, event: Event, effects: list[Effect]) -> None:
+        """Note what an event did: a closing order's own remainder is not one that was resting."""
+        for effect in effects:
+            if isinstance(effect, Refused) and effect.engine == FLATTEN:
+                done.refused[(effect.market, effect.token)] = f"{effect.limit}: {effect.why}"
+        if not isinstance(event, (OrderCancelled, OrderFilled)):
+            return
+        order = self._strategy.session.engine.orders.find(event.order_id)
+        closing = order is not None and order.engine == FLATTEN
+        if isinstance(event, OrderCancelled):
+            if not closing:
+                done.cancelled.append(event.order_id)
+        elif order is not None and closing:
+            key = (order.market, order.token)
+            size, notional, side = done.closed.get(key, (0, 0, order.side))
+            size += event.size_e6
+            notional += event.price_e4 * event.size_e6
+            done.closed[key] = (size, notional, side)
 
     def _closed(self, done: FlattenLog) -> tuple[Closed, ...]:
         markets = self._strategy.session.engine.markets
@@ -159,7 +187,7 @@ class CommandServer:
             for (market, token), (size, notional, side) in done.closed.items()
         )
 
-    def _left(self) -> tuple[Left, ...]:
+    def _left(self, done: FlattenLog) -> tuple[Left, ...]:
         engine = self._strategy.session.engine
         left: list[Left] = []
         for name, market in engine.markets.items():
@@ -170,7 +198,7 @@ class CommandServer:
                 held = account.now.holding(token)
                 if held.provisional_e6 <= 0:
                     continue
-                why = "no buyer within the slippage, or below the smallest order"
+                why = done.refused.get((name, token), "no buyer within the slippage")
                 if held.confirmed_e6() < held.provisional_e6:
                     why = "not settled yet"
                 elif market.phase not in ("open", "closing"):

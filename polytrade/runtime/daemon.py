@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from polytrade.config import Config
-from polytrade.core.events import ModeSet, PauseSet
+from polytrade.core.events import ModeSet, OrderCancelled, PauseSet
 from polytrade.core.limits import HALT
 from polytrade.errors import ConfigError, PluginError
 from polytrade.runtime.commands import CommandServer
@@ -149,10 +149,11 @@ class Daemon:
                     await self._control_ended.wait()
                     core.cancel_scope.cancel()
             finally:
-                status = self._last or parts.observer.read()
-                self._summary = summary_lines(status)
-                with trio.move_on_after(CLOSE_S, shield=True):
-                    await self._close(parts)
+                try:
+                    self._summary = summary_lines(self._last or parts.observer.read())
+                finally:  # whatever state a crash left the engine in
+                    with trio.move_on_after(CLOSE_S, shield=True):
+                        await self._close(parts)
 
     def _start_core(self, core: trio.Nursery, parts: Parts) -> None:
         """What outlives the engine: files, watch, control, terminal, signals."""
@@ -181,6 +182,7 @@ class Daemon:
                 parts.strategy,
                 round(self.config.execution.flatten_slippage * 10_000),
                 parts.next_window,
+                record_only=self._record_only,
             )
             self._supervise(engine, parts, "commands", server.run, RESTART)
             now_ns = self._clock.now_ns()
@@ -229,10 +231,13 @@ class Daemon:
         nursery.start_soon(partial(supervise, name, run, policy, table=parts.tasks, rng=self._rng))
 
     async def _orders_gone(self, parts: Parts) -> None:
-        """Halt the engine and wait until nothing of ours rests, while the ticks still go on."""
+        """Halt the engine and wait until nothing of ours rests, while the ticks still go on.
+
+        Cancelled by a crash or a second signal it ends at once: `_close` takes off what is left.
+        """
         parts.inbox.put(ModeSet(self._clock.now_ns(), HALT, "the daemon stops"))
         engine, paper = parts.session.engine, parts.session.paper
-        with trio.move_on_after(ORDERS_GONE_S, shield=True) as scope:
+        with trio.move_on_after(ORDERS_GONE_S) as scope:
             await parts.strategy.wait_until(
                 lambda: (
                     engine.risk.mode == HALT
@@ -245,11 +250,15 @@ class Daemon:
 
     async def _close(self, parts: Parts) -> None:
         """Take off what a crash left resting, and close the files; never raises."""
-        for event in parts.session.abandon(self._clock.now_ns(), "the daemon ended"):
-            log.warning("order taken off at the end", reason=repr(event))
+        events = parts.session.abandon(self._clock.now_ns(), "the daemon ended")
+        taken_off = [event.order_id for event in events if isinstance(event, OrderCancelled)]
+        if taken_off:
+            log.warning("orders taken off at the end", orders=taken_off)
         for name, writer in (("journal", parts.journal), ("recorder", parts.recorder)):
             if writer is not None and not await writer.close():
-                log.error("file not closed", file=name, error=str(writer.failed))
+                unwritten = writer.statistics().depth
+                error = str(writer.failed)
+                log.error("file not closed", file=name, error=error, rows_unwritten=unwritten)
 
     async def _watch_signals(self) -> None:
         """The first SIGTERM or SIGINT stops in order, the second at once."""

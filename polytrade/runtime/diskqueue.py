@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from polytrade.config import Latency
+from polytrade.metrics import Quantiles
 from polytrade.segments import JournalError
 
 RETRY_S: Final = 1.0
@@ -242,11 +243,20 @@ class DiskQueue:
         self.closed = True
         return True
 
+    def waits(self) -> Quantiles:
+        """How long the oldest row of each of the last 1024 batches waited, in ms."""
+        waits = sorted(self._waits_ns)
+        if not waits:
+            return Quantiles()
+        p50, p90, p99 = (waits[math.ceil(len(waits) * q) - 1] / 1e6 for q in (0.5, 0.9, 0.99))
+        total_ms = sum(waits) / 1e6
+        return Quantiles(
+            count=len(waits), sum=total_ms, p50=p50, p90=p90, p99=p99, max=waits[-1] / 1e6
+        )
+
     def statistics(self) -> QueueStats:
         """The counts so far."""
         self._depth_max = max(self._depth_max, self.depth)
-        waits = sorted(self._waits_ns)
-        p99_ms = waits[math.ceil(len(waits) * 0.99) - 1] / 1e6 if waits else None
         return QueueStats(
             self.depth,
             self._depth_max,
@@ -255,7 +265,7 @@ class DiskQueue:
             self.lost,
             self._batches,
             self._bytes,
-            p99_ms,
+            self.waits().p99,
             str(self.failed) if self.failed is not None else "",
         )
 

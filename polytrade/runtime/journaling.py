@@ -29,6 +29,7 @@ from polytrade.journal import (
     effect_line,
     event_line,
 )
+from polytrade.metrics import Quantiles
 from polytrade.runtime.diskqueue import DiskQueue, QueueStats
 from polytrade.segments import DiskFile, JournalError, Opener
 
@@ -184,6 +185,10 @@ class Journal:
     def statistics(self) -> QueueStats:
         """Depth, losses and waits of the queue."""
         return self._queue.statistics()
+
+    def waits(self) -> Quantiles:
+        """How long rows waited for the disk, in ms: see `DiskQueue.waits`."""
+        return self._queue.waits()
 
     def _finish(self) -> None:
         if self._trailer:

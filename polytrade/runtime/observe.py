@@ -32,7 +32,8 @@ from polytrade.runtime.supervise import TaskTable
 RATE_NS: Final = SECOND_NS
 """The event rate is taken over at least this long."""
 FRESH_NS: Final = 50_000_000
-"""A snapshot this young is handed out again: several readers a beat cost one."""
+"""A snapshot this young is handed out again, unless the mode has changed since: several readers a
+beat cost one, and whoever gave a command reads what came of it."""
 
 
 class Observer:
@@ -70,10 +71,14 @@ class Observer:
     def read(self) -> DaemonStatus:
         """The snapshot as of now."""
         now_ns = self._strategy.inbox.now_ns()
-        if self._last is not None and now_ns - self._last.ts_ns < FRESH_NS:
-            return self._last
-        self._last = self._make(now_ns)
-        return self._last
+        last, risk = self._last, self._strategy.session.engine.risk
+        if (
+            last is None
+            or now_ns - last.ts_ns >= FRESH_NS
+            or (last.engine_mode, last.paused) != (risk.mode, risk.paused)
+        ):
+            last = self._last = self._make(now_ns)
+        return last
 
     def _make(self, now_ns: int) -> DaemonStatus:
         strategy = self._strategy
@@ -81,6 +86,9 @@ class Observer:
         self._measure_rate(now_ns)
         readings = strategy.meter.readings(now_ns)
         readings.put_summary("loop_lag_ms", self._watch.lag.quantiles(1_000_000))
+        if self._journal is not None:
+            readings.put("records_lost_total", self._journal.lost)
+            readings.put_summary("io_queue_ms", self._journal.waits())
         quality = engine.quality()
         marks = engine.marks()
         references = engine.references.values()
@@ -208,6 +216,7 @@ class Observer:
     def _pnl(self) -> PnlRow:
         engine = self._strategy.session.engine
         ledger, risk, marks = engine.ledger, engine.risk, engine.marks()
+        equity_e6 = ledger.equity_e6(marks, True)
         drawdown_e6 = 0
         if ledger.initial_e6:
             drawdown_e6 = share_e6_down(risk.max_drawdown_e6, ONE_E6, ledger.initial_e6)
@@ -216,11 +225,12 @@ class Observer:
             unrealized_e6=ledger.unrealized_e6(marks, True),
             fees_e6=ledger.fees_e6,
             rebates_e6=ledger.rebates_e6,
-            equity_e6=ledger.equity_e6(marks, True),
+            equity_e6=equity_e6,
             equity_mid_e6=ledger.equity_e6(marks, False),
-            peak_equity_e6=risk.peak_e6,
+            peak_equity_e6=max(risk.peak_e6, equity_e6),
             max_drawdown_e6=drawdown_e6,
-            daily_pnl_e6=risk.daily_pnl_e6(),
+            # Of the equity beside it: the engine's own is up to a second old.
+            daily_pnl_e6=equity_e6 - risk.day_base_e6 if risk.started else 0,
         )
 
     def _hashes(self, quality: dict[str, int]) -> HashRow:

@@ -77,7 +77,8 @@ class Parts:
     recorder: Recorder | None
 
     def next_window(self) -> int:
-        """Begin a new measuring window; its number."""
+        """Begin a new measuring window; its number. The meter begins it by the event."""
+        self.watch.lag.reset()
         self.observer.window_id += 1
         return self.observer.window_id
 

@@ -1,8 +1,8 @@
 """The risk task: watches from outside what the limits inside the engine cannot see.
 
-The loop's own latency, orders that the engine and the paper venue disagree about, and the
-interpreter's garbage. Its means are events: it pulls orders by setting a mode, never by touching
-the engine.
+The loop's own latency, losses that stop trading for good, orders that the engine and the paper
+venue disagree about, and the interpreter's garbage. Its means are events: it pulls orders by
+setting a mode, never by touching the engine.
 """
 
 import gc
@@ -15,7 +15,7 @@ import trio
 from polytrade.config import Config
 from polytrade.core.events import ModeSet
 from polytrade.core.limits import HALT, REDUCE, RUN
-from polytrade.core.units import MS_NS
+from polytrade.core.units import MS_NS, ONE_E6, decimal_text, share_e6_down
 from polytrade.metrics import LatencyRecorder
 from polytrade.runtime.inbox import Inbox
 from polytrade.session import Session
@@ -64,6 +64,7 @@ class RiskWatch:
                 now_s = trio.current_time()
                 late_s = max(now_s - due_s, 0.0)
                 self._on_lag(late_s, now_s)
+                self._on_loss()
                 self._on_orders(now_s)
                 if self._freeze:
                     self._collect(now_s)
@@ -86,6 +87,25 @@ class RiskWatch:
             self._pulled = False
             if mode == REDUCE:
                 self._set(RUN, f"the loop was on time for {CALM_S:g} s")
+
+    def _on_loss(self) -> None:
+        """A stop that no time heals is a halt: health tells it, and `clear_halt` begins anew.
+
+        The limits of the same names block the orders at once; this makes it last and be seen.
+        """
+        engine = self._session.engine
+        risk = engine.risk
+        if risk.mode == HALT:
+            return
+        cap_e6 = share_e6_down(engine.ledger.initial_e6, risk.settings.drawdown_cap_e6, ONE_E6)
+        for name, loss_e6, most_e6 in (
+            ("drawdown_stop", risk.drawdown_e6(), cap_e6),
+            ("daily_loss", -risk.daily_pnl_e6(), risk.settings.max_daily_loss_e6),
+        ):
+            if loss_e6 > 0 and loss_e6 >= most_e6:
+                lost, most = decimal_text(loss_e6, 6), decimal_text(most_e6, 6)
+                self._set(HALT, f"{name}: {lost} USDC lost, limit {most}")
+                return
 
     def _on_orders(self, now_s: float) -> None:
         """On paper both sides live here: an order known to one alone is a fault of ours."""

@@ -57,6 +57,7 @@ class Strategy:
         self.listeners: list[Listener] = []
         self._drain_max = latency.drain_max
         self._turned = trio.Event()
+        self._watched = False
         self._send: trio.MemorySendChannel[Effect]
         self.actions: trio.MemoryReceiveChannel[Effect]
         self._send, self.actions = trio.open_memory_channel(ACTIONS_MAX)
@@ -76,17 +77,17 @@ class Strategy:
 
     def _drain(self, event: Event) -> None:
         """Step `event` and what waits behind it, up to a bound, so that other tasks run."""
-        for _ in range(self._drain_max):
-            self._handle(event)
-            try:
-                event = self.inbox.receive_nowait()
-            except trio.WouldBlock:
-                return
+        inbox = self.inbox
         self._handle(event)
+        for _ in range(self._drain_max):
+            if not inbox.depth:  # asked first: raising trio.WouldBlock costs more
+                return
+            self._handle(inbox.receive_nowait())
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Return once `condition` holds after a batch of events; the caller bounds the wait."""
         while not condition():
+            self._watched = True
             await self._turned.wait()
 
     def _handle(self, event: Event) -> None:
@@ -124,5 +125,7 @@ class Strategy:
         if not self.first_reference_seen:
             references = engine.references.values()
             self.first_reference_seen = any(reference.ts_ns for reference in references)
-        turned, self._turned = self._turned, trio.Event()
-        turned.set()
+        if self._watched:  # an Event a batch would cost more than the rest of this
+            self._watched = False
+            turned, self._turned = self._turned, trio.Event()
+            turned.set()

@@ -87,9 +87,19 @@ class StatusView:
         markets = max(room - min(feeds, len(status.feeds)), ROWS_MIN)
         yield from _header(status)
         yield _feeds_table(status.feeds, feeds, wide)
-        yield _markets_table(status.markets, markets, options.max_width)
+        shown = sorted(status.markets, key=_interest)
+        yield _markets_table(shown, markets, options.max_width)
         for alarm in status.alarms[-ALARMS_SHOWN:]:
             yield _line(Text("alarm ", BAD), _text(f"{alarm.name} ", "bold"), _text(alarm.detail))
+
+
+PHASES: Final = ("open", "closing", "pending_resolution", "hydrating", "listed", "resolved")
+"""What is traded comes first, what is over last."""
+
+
+def _interest(market: MarketRow) -> tuple[int, str]:
+    found = PHASES.index(market.phase) if market.phase in PHASES else len(PHASES)
+    return found, market.slug
 
 
 def render_status(status: DaemonStatus) -> RenderableType:
@@ -202,7 +212,7 @@ def _header(status: DaemonStatus) -> list[Text]:
     mode = _styled(status.engine_mode)
     if status.engine_why:
         mode.append_text(_text(f" ({status.engine_why})", DIM))
-    pnl = status.pnl
+    pnl, hashes = status.pnl, status.hashes
     total_e6 = pnl.realized_e6 + pnl.unrealized_e6
     return [
         _line(
@@ -224,6 +234,7 @@ def _header(status: DaemonStatus) -> list[Text]:
             Text(f"{status.events_per_s:,.0f} events/s"),
             Text(f"  loop lag p99 {_ms(status.latency('loop_lag_ms').p99)}"),
             Text(f"  tick to decision p99 {_ms(status.latency('tick_to_decision_ms').p99)}"),
+            Text(f"  hashes {hashes.matched:,} fit, {hashes.mismatched:,} do not"),
         ),
     ]
 

@@ -40,8 +40,10 @@ async def managed_venue(config: Config, root: Path) -> AsyncIterator[Config]:
         yield config
         return
     command = _command(config, root)
+    # In a session of its own, because Ctrl-C reaches every process of the terminal's: the venue
+    # must not go before the orders at it are off the book. It ends with its standard input.
     process = await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     try:
         ready = await _read_ready(process)
@@ -91,9 +93,14 @@ async def _read_ready(process: trio.Process) -> dict[str, Any]:
         ready = json.loads(line)
     except ValueError:
         ready = None
-    if not isinstance(ready, dict) or not ready.get("ready"):
-        raise VenueError(f"the local venue is not ready after {READY_S:g} s: {line[:200]!r}")
-    return ready
+    if isinstance(ready, dict) and ready.get("ready"):
+        return ready
+    if line:
+        raise VenueError(f"expected the local venue's addresses, found {line[:200]!r}")
+    with trio.move_on_after(STOP_S):
+        code = await process.wait()
+        raise VenueError(f"the local venue ended with exit code {code}; it has said why above")
+    raise VenueError(f"the local venue is not ready after {READY_S:g} s")
 
 
 def venue_addresses(feeds: Feeds, ready: dict[str, Any]) -> Feeds:

@@ -22,7 +22,7 @@ NAMES: Final = {
     "bare": "trio-websocket alone",
     "blocking": "a blocking socket",
 }
-SECONDS: Final = 4.0
+SECONDS: Final = 3.0
 SECONDS_QUICK: Final = 0.5
 SOAK_S: Final = 60.0
 SOAK_QUICK_S: Final = 2.0
@@ -129,9 +129,7 @@ class _Run:
         self.missing = len(sent) - len(stamps)
         warm = int(len(sent) * WARM)
         # With messages missing nothing tells which: then no latency is known.
-        late = [
-            done - began for began, done in zip(sent[warm:], stamps[warm:], strict=False)
-        ]
+        late = [done - began for began, done in zip(sent[warm:], stamps[warm:], strict=False)]
         known = late if not self.missing else []
         self.quantiles = [quantile(known, share) / 1000 for share in (0.5, 0.99, 0.999)]
         behind = [began - due for began, due in zip(sent, planned, strict=True)]

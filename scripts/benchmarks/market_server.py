@@ -22,10 +22,10 @@ RATE_MAX: Final = 5_000
 ACCEPT_S: Final = 60.0
 SEND_S: Final = 10.0
 """Longest a client may let us wait: it is dead or hopelessly behind then."""
-LEAD_NS: Final = 3_000_000_000
-"""From the request to the first message: a client starts, connects and subscribes in a second."""
-GENERATE_NS: Final = 200_000
-"""A frame's generation, allowed for so that venue times are about right."""
+LEAD_NS: Final = 1_500_000_000
+"""Between the last frame generated and the first sent: a client connects and subscribes in it."""
+TRIAL: Final = 300
+"""Frames generated to learn how long the others will take."""
 MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT: Final = 0x81
 CLOSE: Final = 0x88
@@ -49,10 +49,10 @@ def upgrade(connection: socket.socket) -> None:
         if not got:
             raise ConnectionError("closed before the handshake")
         head += got
-    fields = dict(
-        (name.strip().lower(), value.strip())
+    fields = {
+        name.strip().lower(): value.strip()
         for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    )
+    }
     accept = base64.b64encode(hashlib.sha1(fields[b"sec-websocket-key"] + MAGIC).digest())
     connection.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -107,7 +107,11 @@ class MarketServer:
         count, rate, self._burst = request["count"], request["rate"], request["burst"]
         assert 0 < count <= MESSAGES_MAX and 0 < rate <= RATE_MAX, request
         self._gap_ns = 1_000_000_000 // rate
-        self._begin_ns = time.time_ns() + LEAD_NS + count * GENERATE_NS
+        # Venue times are to be about right, so the beginning must be known beforehand.
+        began_ns = time.monotonic_ns()
+        traffic.market_frames(TRIAL, time.time_ns(), self._gap_ns)
+        frame_ns = (time.monotonic_ns() - began_ns) // TRIAL
+        self._begin_ns = time.time_ns() + count * frame_ns + LEAD_NS
         frames = traffic.market_frames(count, self._begin_ns, self._gap_ns, request["seed"])
         self._messages = [framed(frame) for frame in frames]
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
@@ -124,9 +128,7 @@ class MarketServer:
             connection.sendall(self._messages[0])
             _wait_until(time.monotonic_ns() + self._begin_ns - time.time_ns())
             try:
-                sent, planned = send_all(
-                    connection, self._messages[1:], self._gap_ns, self._burst
-                )
+                sent, planned = send_all(connection, self._messages[1:], self._gap_ns, self._burst)
                 _drain(connection)
             except OSError as error:
                 return {"error": f"{type(error).__name__}: {error}"}

@@ -23,7 +23,6 @@ from polytrade.runtime.recorder import Recorder
 GROUP: Final = "records"
 ROOM: Final = Latency(io_queue_capacity=262_144)
 """A queue that holds a whole body, because nothing is written while it runs."""
-GOAL_TAP: Final = 1.0
 Step = tuple[Event, list[Effect]]
 
 
@@ -74,9 +73,7 @@ def _tap(frames: Sequence[str], fresh: Folders) -> Callable[[], Body]:
         tap = recorder.frame
 
         def body() -> None:
-            seq = 0
-            for frame in frames:
-                seq += 1
+            for seq, frame in enumerate(frames, 1):
                 tap(seq, traffic.SOURCE, seq, traffic.BEGIN_NS + seq, seq, frame)
 
         return body
@@ -88,9 +85,7 @@ def _keep(frames: Sequence[str]) -> Callable[[], Body]:
     def make() -> Body:
         def body() -> None:
             lines = []
-            seq = 0
-            for frame in frames:
-                seq += 1
+            for seq, frame in enumerate(frames):
                 lines.append(orjson.dumps((seq, traffic.BEGIN_NS + seq, frame)))
 
         return body
@@ -109,6 +104,11 @@ def _observe(steps: Sequence[Step]) -> Callable[[], Body]:
         return body
 
     return make
+
+
+def _new_list() -> Callable[[int], object]:
+    values: list[int] = []
+    return values.append
 
 
 def _record(count: int, record: Callable[[], Callable[[int], object]]) -> Callable[[], Body]:
@@ -183,9 +183,9 @@ def run(repeats: int, *, quick: bool) -> list[Row]:
             pair("recorder, a frame", _tap(frames, fresh),
                  "orjson.dumps of the frame", _keep(frames), count),
             pair("meter.observe, an event", _observe(steps),
-                 "list.append", _record(len(steps), lambda: [].append), len(steps)),
+                 "list.append", _record(len(steps), _new_list), len(steps)),
             pair("LatencyRecorder.record", _record(many, lambda: LatencyRecorder().record),
-                 "list.append", _record(many, lambda: [].append), many),
+                 "list.append", _record(many, _new_list), many),
             pair("inbox, a frame in and out", _inbox(steps),
                  "list.append and pop", _lists(steps), len(steps)),
         ]  # fmt: skip

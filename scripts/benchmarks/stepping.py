@@ -40,10 +40,12 @@ def config(hash_mode: str = "enforce") -> Config:
 
 
 def started(hash_mode: str = "enforce", *, paper: bool, paused: bool = False) -> Session:
-    """A session behind its first event."""
-    settings = config(hash_mode)
+    """A session that has seen what comes before the mix and is ready to quote."""
+    settings, begin_ns = config(hash_mode), traffic.BEGIN_NS
     session = build_session(settings, paper=paper)
-    session.handle(run_started(settings, traffic.BEGIN_NS, "bench"))
+    session.handle(run_started(settings, begin_ns - traffic.WARM_NS, "bench"))
+    for event in traffic.warm_up(traffic.Walk(1, begin_ns), begin_ns):
+        session.handle(event)
     if paused:
         session.handle(PauseSet(traffic.BEGIN_NS, True))
     return session
@@ -86,7 +88,6 @@ def _books_alone(events: Sequence[Event], check: bool) -> Callable[[], Body]:
 
     def make() -> Body:
         engine = started("enforce" if check else "off", paper=False).engine
-        engine.step(events[0])
         book = engine.markets[traffic.MARKET].book
 
         def body() -> None:

@@ -32,6 +32,9 @@ BEGIN_NS: Final = 1_800_000_000 * SECOND_NS
 AGE_S: Final = 60
 WINDOW_S: Final = 600
 """The invented window is this long and this old at the start: no case lasts until its end."""
+WARM_NS: Final = 7 * SECOND_NS
+"""The listing and reference ticks come this long before anything else: the maker quotes only once
+it knows the volatility, after five seconds."""
 STEP_NS: Final = 2_500_000
 VOLATILITY: Final = 12.0
 """The reference price is a random walk with so many dollars per square root of a second, a step
@@ -47,11 +50,14 @@ REQUOTE_EVERY: Final = 40
 
 
 class Walk:
-    """The reference price over time, the same for everyone who knows seed and beginning."""
+    """The reference price over time, the same for everyone who knows seed and beginning.
+
+    It walks from `WARM_NS` before `begin_ns` on.
+    """
 
     def __init__(self, seed: int, begin_ns: int) -> None:
         self._rng = random.Random(seed)
-        self._begin_ns = begin_ns
+        self._begin_ns = begin_ns - WARM_NS
         self._prices = [STRIKE]
 
     def at(self, ts_ns: int) -> float:
@@ -178,6 +184,12 @@ def tick(walk: Walk, ts_ns: int) -> ReferenceTicked:
     return ReferenceTicked(ts_ns, SYMBOL, "binance", FAST, price_e8, ts_ns)
 
 
+def warm_up(walk: Walk, begin_ns: int) -> list[Event]:
+    """The listing and the reference ticks before `begin_ns`, with which the maker is ready."""
+    first_ns = begin_ns - WARM_NS
+    return [listed(first_ns), *(tick(walk, at) for at in range(first_ns, begin_ns, TICK_NS))]
+
+
 def decoder() -> MarketDecoder:
     """A decoder that knows the market."""
     instruments = Instruments()
@@ -186,10 +198,9 @@ def decoder() -> MarketDecoder:
 
 
 def mix(count: int, seed: int = 1) -> list[Event]:
-    """Listing, books, then `count` events of the mix and the clock ticks between them."""
+    """Books, then `count` events of the mix and the clock ticks between them; see `warm_up`."""
     traffic, wire = Traffic(seed, BEGIN_NS), decoder()
-    found: list[Event] = [listed(BEGIN_NS)]
-    found += wire.decode(pack(traffic.books(BEGIN_NS)), BEGIN_NS, SOURCE)
+    found = wire.decode(pack(traffic.books(BEGIN_NS)), BEGIN_NS, SOURCE)
     made = [0, 0, 0]
     for at in range(1, count + 1):
         ts_ns = BEGIN_NS + at * GAP_NS

@@ -199,6 +199,85 @@ def test_trade_price_text(price_e4: int, text: str) -> None:
     assert trade_price_text(price_e4) == text
 
 
+def test_grid_is_refined_only_where_every_level_still_fits() -> None:
+    """A grid of 25 does not become one of 10: 0.0025 would have no place there."""
+    book = Book(MARKET, UP, DOWN, 25, 5_000_000, False)
+    book.change(change(BUY, 2525, 1_000_000, 11), False)
+    book.replace(snapshot([(2510, 2_000_000)], [], 12, digest=""), False)
+    book.change(change(BUY, 2525, 3_000_000, 13), False)
+    assert book.depth(BUY, 3) == [(2525, 3_000_000), (2510, 2_000_000)]
+    assert book.step_e4 == 1
+
+
+def test_finer_tick_refines_and_a_coarser_one_keeps_the_grid() -> None:
+    book = make_book()
+    book.replace(snapshot(BIDS, ASKS), False)
+    book.set_terms(5_000_000, False, 10)
+    assert (book.step_e4, book.tick_e4, book.bid_e4, book.ask_e4) == (10, 10, 4800, 5000)
+    assert book.hash_of(YES, 9, "") == venue_hash(YES, 9, BIDS, ASKS, "", "0.001")
+    book.set_terms(5_000_000, False, 100)
+    assert (book.step_e4, book.tick_e4) == (10, 100)
+    assert book.hash_of(YES, 9, "") == venue_hash(YES, 9, BIDS, ASKS, "", "0.01")
+
+
+def test_older_snapshot_does_not_bring_back_its_last_trade_price() -> None:
+    book = make_book()
+    book.replace(snapshot(BIDS, ASKS, 10, trade="0.500"), False)
+    book.change(change(BUY, 4700, 5_000_000, 30), False)
+    book.replace(snapshot(BIDS, ASKS, 20, trade="0.490"), False)
+    assert book.last_trade == "0.500"
+    book.replace(snapshot(BIDS, ASKS, 20, trade="0.480", stated=UNKNOWN_TRADE), False)
+    assert book.last_trade == "0.500"
+    book.replace(snapshot(BIDS, ASKS, 40, trade="0.470"), False)
+    assert book.last_trade == "0.470"
+
+
+def test_older_snapshot_leaves_the_newest_message_in_force() -> None:
+    book = make_book()
+    book.replace(snapshot(BIDS, ASKS, 10), False)
+    bids = [(4700, 5_000_000), (4800, 25_500_000)]
+    digest = venue_hash(YES, 30, bids, ASKS, "0.500")
+    book.change(change(BUY, 4700, 5_000_000, 30, digest), True)
+    book.replace(snapshot(BIDS, ASKS, 20), False)
+    assert (book.newest_ms, book.newest_hash) == (30, digest)
+    assert book.fits_newest() == MATCHED
+    book.change(change(SELL, 5100, 9_000_000, 25), True)
+    assert book.fits_newest() == MISMATCHED
+
+
+def test_unchecked_messages_are_not_hashed() -> None:
+    book = make_book()
+    assert book.replace(snapshot(BIDS, ASKS, digest="0" * 40), False, False) == UNCHECKABLE
+    assert book.change(change(BUY, 4700, 1, 11, "0" * 40), False) == UNCHECKABLE
+
+
+def test_level_stated_twice_is_there_once() -> None:
+    book = make_book()
+    book.replace(snapshot([(4800, 5), (4800, 7), (4700, 0)], [], digest=""), False)
+    assert book.depth(BUY, 9) in ([(4800, 5)], [(4800, 7)])
+    assert book.bid_e4 == 4800
+
+
+@pytest.mark.parametrize(("price", "size"), [(4800, -1), (10_100, 5), (-100, 5)])
+def test_impossible_level_is_our_own_fault(price: int, size: int) -> None:
+    book = make_book()
+    with pytest.raises((AssertionError, IndexError)):
+        book.change(change(BUY, price, size, 11), False)
+    assert book.depth(BUY, 9) == []
+
+
+def test_fine_grid_from_end_to_end() -> None:
+    """All 9999 prices of the finest grid, and the hash over them."""
+    book = Book(MARKET, UP, DOWN, 1, 5_000_000, False)
+    bids = [(price, price * 100) for price in range(1, 5_000)]
+    asks = [(price, price * 100) for price in range(5_001, ONE_E4)]
+    book.replace(snapshot(bids, asks, digest=""), False)
+    assert (book.bid_e4, book.ask_e4) == (4_999, 5_001)
+    assert book.hash_of(YES, 1, "") == venue_hash(YES, 1, bids, asks, "", "0.0001")
+    book.change(change(BUY, 4_999, 0, 11), False)
+    assert book.bid_e4 == 4_998
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(

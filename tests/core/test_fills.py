@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polytrade.core.book import MISMATCHED
 from polytrade.core.effects import CancelOrder, Effect, MergePairs
 from polytrade.core.events import (
     CancelRejected,
@@ -304,6 +305,148 @@ def test_latency_draw_is_reproducible_and_follows_its_quantiles() -> None:
     assert drawn[10_000] / MS_NS == pytest.approx(20.0, rel=0.05)
     assert drawn[18_000] / MS_NS == pytest.approx(40.0, rel=0.05)
     assert drawn[19_800] / MS_NS == pytest.approx(80.0, rel=0.1)
+
+
+def test_liquidity_through_the_price_fills_once_however_long_it_is_shown() -> None:
+    bench = Bench()
+    bench.rest()
+    bench.step(change(BUY, 48, 0, at(20), 2))
+    bench.step(change(BUY, 47, 0, at(20), 2))
+    bench.step(change(SELL, 47, 3, at(21), 3))
+    for ms in range(22, 40):
+        bench.step(change(SELL, 60, ms, at(ms), ms))
+    assert bench.fills(100) == [(4800, 3, "book through")]
+    bench.step(change(SELL, 46, 2, at(110), 110))
+    assert bench.fills(200) == [(4800, 2, "book through")]
+    bench.step(change(SELL, 46, 0, at(210), 210))
+    bench.step(change(SELL, 47, 0, at(211), 211))
+    bench.step(change(SELL, 47, 9, at(212), 212))
+    assert bench.fills(300) == [(4800, 5, "book through")]
+
+
+def test_level_that_shrinks_below_the_queue_and_its_late_print_count_once() -> None:
+    """40 ahead and 40 behind; 60 trade: 20 reach us, not 40."""
+    bench = Bench(cancels="none")
+    bench.rest(shares=30)
+    bench.step(change(BUY, 48, 80, at(20), 2))
+    bench.step(change(BUY, 48, 20, at(30), 3))
+    bench.step(trade(SELL, 48, 60, at(130)))
+    assert bench.fills(200) == [(4800, 20, "queue reached")]
+
+
+def test_print_of_long_ago_explains_no_later_drop() -> None:
+    bench = Bench(cancels="front")
+    bench.rest()
+    bench.step(trade(SELL, 48, 10, at(100)))
+    bench.step(trade(SELL, 48, 5, at(5_000)))
+    bench.step(change(BUY, 48, 20, at(5_100), 2))
+    bench.step(trade(SELL, 48, 12, at(9_000)))
+    assert bench.fills(9_900) == [(4800, 2, "queue reached")]
+
+
+def test_no_word_on_an_order_overtakes_its_fill() -> None:
+    """A fill is told 5 ms after it happens; the cancel arrives before that."""
+    bench = Bench()
+    bench.rest()
+    bench.send(CancelOrder("o1", MARKET, "test"), 17)
+    bench.step(trade(SELL, 47, 4, at(20)))
+    assert bench.answers(24) == []
+    assert [type(e) for e in bench.answers(25)] == [OrderFilled, OrderCancelled]
+
+
+def test_cancel_sent_after_the_whole_fill_is_refused_behind_it() -> None:
+    bench = Bench()
+    bench.venue = PaperVenue(
+        {MARKET: bench.state},
+        PaperSettings("queue", "none", (10.0,) * 5, (5.0, 5.0, 5.0, 5.0, 50.0), 3, 1_000 * MS_NS),
+    )
+    for number in range(40):
+        start = 100 * number
+        bench.send(place(f"o{number}"), start)
+        bench.answers(start + 10)
+        bench.step(trade(SELL, 47, 10, at(start + 20)))
+        bench.send(CancelOrder(f"o{number}", MARKET, "late"), start + 20)
+        kinds = [type(e) for e in bench.answers(start + 99)]
+        kinds = [kind for kind in kinds if kind is not FillConfirmed]
+        assert kinds == [OrderFilled, CancelRejected]
+
+
+def test_taken_liquidity_is_gone_until_the_level_changes() -> None:
+    bench = Bench()
+    bench.send(place("a", cents=50, shares=20, tif="FAK", post_only=False), 0)
+    assert bench.fills(60) == [(5000, 20, "taker")]
+    bench.send(place("b", cents=50, shares=20, tif="FAK", post_only=False), 100)
+    assert bench.fills(160) == [(5000, 10, "taker")]
+    bench.send(place("c", cents=50, shares=20, tif="FAK", post_only=False), 200)
+    assert bench.fills(260) == []
+    bench.step(change(SELL, 50, 31, at(270), 5))
+    bench.send(place("d", cents=50, shares=20, tif="FAK", post_only=False), 300)
+    assert bench.fills(360) == [(5000, 20, "taker")]
+
+
+def test_order_delayed_over_the_resolution_is_not_matched() -> None:
+    bench = Bench()
+    bench.send(place(cents=50, shares=20, tif="FAK", post_only=False), 0)
+    bench.answers(10)
+    bench.state.winner = YES
+    bench.step(MarketResolved(at(20), MARKET, YES, "test"))
+    (event,) = bench.answers(60)
+    assert isinstance(event, OrderCancelled)
+    assert event.reason == "the market is not accepting orders"
+    assert bench.venue.idle
+
+
+def test_merge_answered_after_the_resolution_is_dropped() -> None:
+    bench = Bench()
+    bench.send(MergePairs(MARKET, 3 * SHARE), 0)
+    bench.state.winner = YES
+    assert bench.answers(100) == []
+
+
+def test_good_till_date_expires() -> None:
+    bench = Bench()
+    order = place(tif="GTD")
+    order.expires_ns = at(50)
+    bench.send(order, 0)
+    bench.answers(10)
+    assert bench.answers(50) == [OrderCancelled(at(50), "o1", "expired")]
+
+
+def test_marketable_order_that_rests_leaves_its_rest_on_the_book() -> None:
+    bench = Bench()
+    bench.send(place(cents=50, shares=40, tif="GTC", post_only=False), 0)
+    assert bench.fills(60) == [(5000, 30, "taker")]
+    assert bench.venue.resting() == ["o1"]
+    bench.step(trade(SELL, 49, 4, at(100)))
+    assert bench.fills(200) == [(5000, 4, "print through")]
+
+
+@pytest.mark.parametrize("tif", ["FAK", "FOK"])
+def test_killed_order_that_meets_nobody_is_refused(tif: str) -> None:
+    bench = Bench()
+    bench.send(place(tif=tif, post_only=False), 0)
+    (event,) = bench.answers(10)
+    assert isinstance(event, OrderRejected)
+    assert event.reason == f"no orders found to match with {tif} order"
+
+
+def test_order_in_an_unknown_market_is_refused() -> None:
+    bench = Bench()
+    order = place()
+    order.market = "0xother"
+    bench.send(order, 0)
+    (event,) = bench.answers(10)
+    assert isinstance(event, OrderRejected)
+    assert event.reason == "market not found"
+
+
+def test_doubted_book_fills_nothing() -> None:
+    bench = Bench()
+    bench.rest()
+    bench.state.trust.on_change(MISMATCHED, False, at(15))
+    bench.state.book.change(change(SELL, 46, 9, at(16), 4), False)
+    bench.venue.observe(change(SELL, 46, 9, at(16), 4))
+    assert bench.fills(100) == []
 
 
 @settings(max_examples=80, deadline=None)

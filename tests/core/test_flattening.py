@@ -15,7 +15,7 @@ from polytrade.core.events import (
     PairsMerged,
     PauseSet,
 )
-from polytrade.core.ids import NO, SELL, YES
+from polytrade.core.ids import BUY, NO, SELL, YES
 from polytrade.core.units import SECOND_NS
 from tests.core.factory import END_NS, MARKET, SHARE, START_NS, snapshot
 from tests.core.rig import Rig, bid, of, placed
@@ -65,8 +65,7 @@ def test_quotes_go_first_and_stay_off_even_when_resumed() -> None:
     rig.step(PauseSet(0, False), 110)
     assert rig.market.quote_state == "no_quote_flattening"
     assert placed(rig.gone("o2")) == [("o3", YES, SELL, 45, 10)]
-    rig.fill("o3", 10)
-    assert placed(rig.refer(200)) == [("o4", YES, 0, 45, 10)]
+    assert placed(rig.fill("o3", 10)) == [("o4", YES, BUY, 45, 10)]
 
 
 def test_markets_without_a_position_are_done_at_once() -> None:
@@ -93,8 +92,8 @@ def test_refusal_of_the_venue_is_a_try_and_waits() -> None:
     flatten(rig)
     assert placed(rig.step(OrderRejected(0, "o2", "no match"), 150)) == []
     assert placed(rig.tick(640)) == []
-    assert placed(rig.tick(700)) == [("o3", YES, SELL, 45, 10)]
-    rig.step(OrderRejected(0, "o3", "no match"), 750)
+    assert placed(rig.tick(750)) == [("o3", YES, SELL, 45, 10)]
+    rig.step(OrderRejected(0, "o3", "no match"), 800)
     assert placed(rig.tick(1_300)) == [("o4", YES, SELL, 45, 10)]
     rig.step(OrderRejected(0, "o4", "no match"), 1_350)
     rig.tick(1_900)

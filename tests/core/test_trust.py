@@ -197,6 +197,21 @@ def test_loss_ends_doubt_and_the_reason_is_the_latest() -> None:
     assert (trust.state, trust.reason, trust.turned_suspect) == (SUSPECT, "inbox_full", 1)
 
 
+def test_a_rest_book_does_not_end_stale_but_the_sockets_next_word_does() -> None:
+    trust = synced()
+    trust.on_time(1_001 + STALE_AFTER, STALE_AFTER)
+    assert (trust.state, trust.reason) == (STALE, SILENT)
+    trust.on_snapshot(MATCHED, False, 5_000, True)
+    assert (trust.state, trust.reason, trust.last_ns) == (STALE, SILENT, 1_000)
+    trust.on_change(MATCHED, False, 5_010)
+    assert trust.state == SYNCED
+    trust.on_loss(STALE, "disconnected")
+    trust.on_snapshot(MATCHED, False, 5_020, True)
+    assert trust.state == STALE
+    trust.on_snapshot(MATCHED, False, 5_030)
+    assert trust.state == SYNCED
+
+
 def test_off_never_checks() -> None:
     assert not BookTrust(OFF, WINDOW).checking
 

@@ -1,18 +1,19 @@
 """How long each fault took to safety, for the summary after the tests and `docs/faults.md`."""
 
-MEASURED: list[tuple[str, float | None, float]] = []
-"""Fault, seconds until nothing of ours rested (None: it was not needed), seconds until every book
-was synced again, both from the moment the fault was ordered."""
+MEASURED: list[tuple[str, float | None, float | None]] = []
+"""Fault; seconds until the quotes of then were gone; seconds until every book was synced again, both
+from the moment the fault was ordered. None where that is not needed."""
 
 
-def measured(fault: str, pulled_s: float | None, again_s: float) -> None:
+def measured(fault: str, pulled_s: float | None, again_s: float | None) -> None:
     """Keep a result."""
     MEASURED.append((fault, pulled_s, again_s))
 
 
 def lines() -> list[str]:
     """The table as text."""
-    return [
-        f"{fault:44} {'-' if pulled is None else f'{pulled:.2f} s':>9} {again:8.2f} s"
-        for fault, pulled, again in MEASURED
-    ]
+    return [f"{fault:44} {_text(pulled)} {_text(again)}" for fault, pulled, again in MEASURED]
+
+
+def _text(seconds: float | None) -> str:
+    return f"{'-' if seconds is None else f'{seconds:.2f} s':>9}"

@@ -215,7 +215,7 @@ class Rig:
         return bool(self.paper.resting() or self.engine.orders.open_count())
 
     async def pulled(self) -> float:
-        """Wait until no quote of ours rests or is on its way."""
+        """Wait until no quote of ours rests or is on its way; how long that took."""
         return await self.until(lambda: not self.quoted(), "no quote")
 
     @contextmanager
@@ -254,21 +254,26 @@ class Rig:
         rows = (await self.venue_status())["connections"]
         return [row["id"] for row in rows if row["endpoint"] == "market" and row["open"]]
 
-    @property
-    def control_url(self) -> str:
+    def failures(self, task: str) -> int:
+        """How often a task failed; 0 before it first ran."""
+        rows = self.parts.tasks.rows()
+        return sum(row.failures for row in rows if row.name == task)
+
+    async def control_url(self) -> str:
         """Where the control plane listens now."""
+        await self.until(lambda: "plane listens" in self.log.getvalue(), "the control plane")
         lines = [line for line in self.log.getvalue().splitlines() if "plane listens" in line]
         url: str = json.loads(lines[-1])["url"]
         return url
 
     async def health(self) -> tuple[int, dict[str, Any]]:
         """`GET /health`: status code and body."""
-        answer = await self.client.get(f"{self.control_url}/health")
+        answer = await self.client.get(f"{await self.control_url()}/health")
         return answer.status_code, answer.json()
 
     async def command(self, name: str, **body: Any) -> tuple[int, dict[str, Any]]:
         """`POST /control/<name>`: status code and body."""
-        answer = await self.client.post(f"{self.control_url}/control/{name}", json=body)
+        answer = await self.client.post(f"{await self.control_url()}/control/{name}", json=body)
         return answer.status_code, answer.json()
 
     def feed(self, name: str) -> Any:

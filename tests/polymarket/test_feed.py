@@ -385,6 +385,23 @@ async def test_resnapshot_subscribes_anew_on_one_path_and_asks_rest(
     assert stage.events() == ["book_replaced 0xb rest=True"]
 
 
+async def test_resnapshot_without_a_connection_asks_nobody(client, rest, nursery, autojump_clock):
+    stage = Stage(client, market_connections=1)
+    nursery.start_soon(stage.feed.run)
+    stage.want(listed("a"))
+    peer, _ = await stage.accept()
+    await peer.drop()
+    await wait_all_tasks_blocked()
+    stage.events()
+    stage.feed.resnapshot("0xa")
+    await wait_all_tasks_blocked()
+    assert rest.asked == []
+    await stage.accept()
+    stage.feed.resnapshot("0xa")
+    await trio.sleep(1)
+    assert rest.asked == ["a1"]
+
+
 async def test_resnapshot_tries_again_and_then_gives_up(client, rest, nursery, autojump_clock):
     stage = Stage(client, market_connections=1)
     nursery.start_soon(stage.feed.run)

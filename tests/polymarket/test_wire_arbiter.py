@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.polymarket import arbiter
 from polytrade.polymarket.arbiter import Arbiter, PathStanding
-from tests.polymarket.test_wire import TS, UP, A, B, book, change, decoder, price_change
+from tests.polymarket.test_wire import TS, UP, A, B, book, change, decoder, frame, price_change
 
 
 def interleaved(draw, first, second):
@@ -130,6 +130,22 @@ def test_a_repeated_message_of_one_path_is_forwarded_again():
     assert len(target.decode(book(), TS, A)) == 1
     assert len(target.decode(book(), TS + SECOND_NS, A)) == 1
     assert target.decode(book(), TS + SECOND_NS, B) == []
+
+
+def test_a_trade_of_one_transaction_is_forwarded_once_however_often_one_path_repeats_it():
+    target = decoder()
+    trade = frame(
+        "last_trade_price",
+        asset_id=UP,
+        price="0.48",
+        size="3",
+        side="BUY",
+        transaction_hash="0xfeed",
+    )
+    assert len(target.decode(trade, TS, A)) == 1
+    assert target.decode(trade, TS + 1, A) == []
+    assert target.decode(f"[{trade}]", TS + 2, B) == []
+    assert target.forwarded == Counter({"0": 1, "1": 0})
 
 
 def test_changes_of_one_batch_with_one_hash_are_told_apart():

@@ -8,7 +8,7 @@ from polytrade.sandbox.tracker import BookTracker
 MARKET, UP = "0xaa", "11"
 
 
-def _digest(stamp, bids, asks, ltp, market=MARKET, asset=UP):
+def _digest(stamp, bids, asks, ltp, market=MARKET, asset=UP, tick="0.01"):
     body = {
         "market": market,
         "asset_id": asset,
@@ -17,7 +17,7 @@ def _digest(stamp, bids, asks, ltp, market=MARKET, asset=UP):
         "bids": [{"price": p, "size": s} for p, s in bids],
         "asks": [{"price": p, "size": s} for p, s in asks],
         "min_order_size": "5",
-        "tick_size": "0.01",
+        "tick_size": tick,
         "neg_risk": False,
         "last_trade_price": ltp,
     }
@@ -70,6 +70,24 @@ def test_verified_messages_get_hashes_of_the_renamed_book():
     }
     assert tracker.counts == {"verified": 2}
     assert tracker.markets[MARKET].last_trade == "0.500"
+
+
+def test_ordered_tick_is_served_and_hashed_until_the_capture_says_its_own():
+    tracker = BookTracker(_rename)
+    first = _digest("1000", BIDS, ASKS, "0.480")
+    told = {"tick_size": "0.01", "last_trade_price": "0.480"}
+    tracker.apply(_book("1000", BIDS, ASKS, first, **told))
+    tracker.markets[MARKET].ordered_tick = "0.001"
+    more = [*BIDS, ("0.47", "3")]
+    second = _digest("1001", more, ASKS, "0.480")
+    finer = _digest("301001", more, ASKS, "0.480", "0xbb", "22", tick="0.001")
+    assert tracker.apply(_change("1001", "0.47", "3", "BUY", second)) == {second: finer}
+    served = json.loads(tracker.snapshot(UP, rest=True))
+    assert (served["tick_size"], served["hash"]) == ("0.001", finer)
+    third = _digest("1002", BIDS, ASKS, "0.480")
+    assert tracker.apply(_book("1002", BIDS, ASKS, third, **told)) == {
+        third: _digest("301002", BIDS, ASKS, "0.480", "0xbb", "22")
+    }
 
 
 def test_hash_that_does_not_fit_is_not_replaced():
