@@ -14,7 +14,7 @@ import trio
 
 from polytrade import __version__, cli, strict
 from polytrade.config import Config
-from polytrade.errors import ConfigError
+from polytrade.errors import ConfigError, PluginError
 
 COMMANDS = ("daemon", "sandbox", "record", "replay", "doctor")
 
@@ -110,6 +110,35 @@ def test_check_says_the_configuration_is_good(
     assert capsys.readouterr().out == f"configuration ok: {configs}, digest {digest[:12]}\n"
     assert cli.daemon_main(["--config", str(configs), "--check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "config_digest": digest}
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("fair_value", "expected one of `basis_mr`, `digital`, found 'x' @ strategy.fair_value"),
+        ("maker", "expected one of `skewed`, found 'x' @ strategy.maker"),
+    ],
+)
+def test_check_knows_the_names_that_only_plugins_offer(
+    setting: str, problem: str, configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(configs), "--set", f"strategy.{setting}=x", "--check"]
+    assert cli.daemon_main(arguments) == 2
+    assert capsys.readouterr().err == f"configuration: {problem}\n"
+    assert cli.daemon_main([*arguments, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"ok": False, "problems": [problem]}
+
+
+def test_plugin_that_cannot_be_loaded_is_two(
+    configs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(config: Config) -> None:
+        raise PluginError("glft", "1.2", "cannot be loaded: no module named scipy")
+
+    fake_module(monkeypatch, "polytrade.lineup", build_lineup=broken)
+    assert cli.daemon_main(["--config", str(configs), "--check"]) == 2
+    expected = "plugin glft 1.2: cannot be loaded: no module named scipy\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_bad_configuration_is_two_with_every_problem(

@@ -246,11 +246,15 @@ class Engine:
             settings = self.settings
             reference = SymbolReference(event.symbol, settings.vol_fast_s, settings.vol_slow_s)
             self.references[event.symbol] = reference
-        if reference.apply(event):
-            self.fair.on_reference(reference, event.ts_ns)
-            for market in self._cycle.by_symbol.get(event.symbol, ()):
-                if market.phase == OPEN:
-                    self.quoter.decide(market, reference, self.ts_ns, effects)
+        price, heard_ns = reference.price, reference.ts_ns
+        if not reference.apply(event):
+            return
+        self.fair.on_reference(reference, event.ts_ns)
+        if reference.price == price and event.ts_ns - heard_ns < DECIDE_EVERY_NS:
+            return  # most ticks of a touch repeat its price; time alone has its own turn
+        for market in self._cycle.by_symbol.get(event.symbol, ()):
+            if market.phase == OPEN:
+                self.quoter.decide(market, reference, self.ts_ns, effects)
 
     def _on_loss(self, event: FeedGap | FeedDown, effects: list[Effect]) -> None:
         self._quality.gaps += 1

@@ -4,7 +4,7 @@ from typing import Final, final
 
 from polytrade.core.units import MS_NS
 
-QUANTILES: Final = (0.0, 0.5, 0.9, 0.99, 1.0)
+QUANTILES: Final[tuple[float, ...]] = (0.0, 0.5, 0.9, 0.99, 1.0)
 _MASK: Final = (1 << 64) - 1
 
 

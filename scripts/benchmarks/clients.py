@@ -165,11 +165,16 @@ class Daemon:
         self._root = root
         self._clock = Clock()
         self._done = trio.Event()
+        self._parts: Parts | None = None
         self._memory: list[tuple[float, int]] = []
 
     def _listen(self, event: Event, _effects: list[Effect]) -> None:
         if type(event) in (BookChanged, TradePrinted):
             self._tally.add()
+            if self._tally.count == 1 and self._parts is not None:  # the warm-up is not measured
+                for recorder in self._parts.strategy.meter.latencies.values():
+                    recorder.reset()
+                self._parts.watch.lag.reset()
             if self._tally.complete:
                 self._done.set()
 
@@ -179,6 +184,7 @@ class Daemon:
         self._walk.at(self._begin_ns + round((seconds + GRACE_S) * 1e9))
         rng = random.Random(1)
         async with build_parts(self._config, self._root, self._clock, rng) as parts:
+            self._parts = parts
             parts.strategy.listeners.append(self._listen)
             with trio.move_on_after(seconds + GRACE_S):
                 async with trio.open_nursery() as nursery:

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from polytrade.config import Config, Risk
 from polytrade.core.effects import Effect, PlaceOrder
 from polytrade.core.engine import Engine
 from polytrade.core.events import (
@@ -24,7 +25,6 @@ from polytrade.core.roles import Estimate, Inventory, Wish, no_estimate
 from polytrade.core.settings import EngineSettings
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.session import BOOK_SOURCE, risk_settings
-from polytrade.config import Config, Risk
 from tests.core.factory import MARKET, SHARE, START_NS, listed, snapshot
 
 Kind = TypeVar("Kind")
@@ -104,6 +104,7 @@ class Rig:
         self.engine = Engine(settings, self.words, self.words, Ledger(), state)
         self.effects: list[Effect] = []
         self.fills = 0
+        self.refers = 0
         self.ms = -1_000
         self.step(RunStarted(self.ns, "rig", "paper", 1_000 * SHARE))
         self.step(listed(self.ns, settle="spot", lookback_s=0, **market))
@@ -136,8 +137,10 @@ class Rig:
         return self.step(ClockTicked(0), ms)
 
     def refer(self, ms: int | None = None, price: float = 60_000.0) -> list[Effect]:
-        """A reference tick; it also makes the market decide."""
-        tick = ReferenceTicked(0, "BTC", "binance/0", FAST, round(price * 1e8), 0)
+        """A reference tick; it makes the market decide, because the price is never the same."""
+        self.refers += 1
+        price_e8 = round(price * 1e8) + self.refers
+        tick = ReferenceTicked(0, "BTC", "binance/0", FAST, price_e8, 0)
         return self.step(tick, ms)
 
     def want(self, *wishes: Wish, ms: int | None = None) -> list[Effect]:

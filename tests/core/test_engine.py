@@ -42,7 +42,7 @@ from polytrade.core.events import (
     TickSizeChanged,
     TradePrinted,
 )
-from polytrade.core.ids import ANCHOR, BUY, NO, SELL, YES
+from polytrade.core.ids import ANCHOR, BUY, FAST, NO, SELL, YES
 from polytrade.core.quality import QUALITY
 from polytrade.core.trust import COLD, STALE, SUSPECT, SYNCED
 from polytrade.core.units import MS_NS, SECOND_NS
@@ -71,9 +71,7 @@ def wrong(ms: int) -> BookChanged:
 
 def hashed(rig: Rig, ms: int, cents: int = 47, shares: int = 7) -> BookChanged:
     """A change whose hash fits what the book will be."""
-    event = BookChanged(
-        0, MARKET, YES, BUY, cents * 100, shares * SHARE, -1, -1, 10_000 + ms, "x"
-    )
+    event = BookChanged(0, MARKET, YES, BUY, cents * 100, shares * SHARE, -1, -1, 10_000 + ms, "x")
     copy = Rig().open().market.book
     copy.replace(snapshot({47: 100, 48: 100}, {52: 100, 53: 100}), True)
     copy.change(event, False)
@@ -369,6 +367,18 @@ def test_fast_tick_decides_and_anchor_does_not() -> None:
     assert (rig.engine.quoter.decisions, rig.words.ticks) == (before + 1, ticks + 1)
 
 
+def test_repeated_price_decides_nothing_until_time_does() -> None:
+    rig = quoting()
+    rig.refer(10)
+    before, ticks = rig.engine.quoter.decisions, rig.words.ticks
+    price_e8 = round(rig.engine.references["BTC"].price * 1e8)
+    for ms in range(11, 110):
+        rig.step(ReferenceTicked(0, "BTC", "binance/0", FAST, price_e8, 0), ms)
+    assert (rig.engine.quoter.decisions, rig.words.ticks) == (before, ticks + 99)
+    rig.step(ReferenceTicked(0, "BTC", "binance/0", FAST, price_e8, 0), 209)
+    assert rig.engine.quoter.decisions == before + 1
+
+
 def test_time_alone_decides_every_tenth_of_a_second() -> None:
     rig = quoting()
     before = rig.engine.quoter.decisions
@@ -534,12 +544,15 @@ def test_orders_resting_at_the_resolution_are_cancelled() -> None:
     ]
 
 
-@pytest.mark.parametrize(("price", "condition", "predicted"), [
-    (60_001.0, "updown", YES),
-    (60_000.0, "updown", YES),
-    (59_999.0, "updown", NO),
-    (60_001.0, "below", NO),
-])
+@pytest.mark.parametrize(
+    ("price", "condition", "predicted"),
+    [
+        (60_001.0, "updown", YES),
+        (60_000.0, "updown", YES),
+        (59_999.0, "updown", NO),
+        (60_001.0, "below", NO),
+    ],
+)
 def test_own_call_of_the_outcome(price: float, condition: str, predicted: int) -> None:
     rig = Rig(condition=condition).open()
     rig.ms = END_MS - 500

@@ -26,9 +26,7 @@ def tick(
     kind: int = FAST,
 ) -> bool:
     venue_ns = T0 + (ms if venue_ms is None else venue_ms) * MS_NS
-    event = ReferenceTicked(
-        T0 + ms * MS_NS, "BTC", source, kind, round(price * 1e8), venue_ns
-    )
+    event = ReferenceTicked(T0 + ms * MS_NS, "BTC", source, kind, round(price * 1e8), venue_ns)
     return reference.apply(event)
 
 

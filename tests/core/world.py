@@ -80,9 +80,7 @@ class Truth:
         return self.stamp_ms
 
     def put(self, side: int, price_e4: int, size_e6: int, ts_ms: int) -> None:
-        change = BookChanged(
-            0, self.listed.market, YES, side, price_e4, size_e6, -1, -1, ts_ms, ""
-        )
+        change = BookChanged(0, self.listed.market, YES, side, price_e4, size_e6, -1, -1, ts_ms, "")
         self.book.change(change, False)
 
 
@@ -263,9 +261,7 @@ class World:
         if token == NO:
             side, price_e4 = 1 - side, ONE_E4 - price_e4
             bid_e4, ask_e4 = ONE_E4 - ask_e4, ONE_E4 - bid_e4
-        event = BookChanged(
-            0, name, token, side, price_e4, size_e6, bid_e4, ask_e4, ts_ms, digest
-        )
+        event = BookChanged(0, name, token, side, price_e4, size_e6, bid_e4, ask_e4, ts_ms, digest)
         late = self.random.random() < 0.2
         self.send(event, self.random.randrange(40) * MS_NS if late else 0)
         if self.random.random() < 0.03:

@@ -390,7 +390,7 @@ async def test_resnapshot_without_a_connection_asks_nobody(client, rest, nursery
     nursery.start_soon(stage.feed.run)
     stage.want(listed("a"))
     peer, _ = await stage.accept()
-    await peer.drop()
+    await peer.break_off()
     await wait_all_tasks_blocked()
     stage.events()
     stage.feed.resnapshot("0xa")

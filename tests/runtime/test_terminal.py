@@ -35,7 +35,7 @@ def test_wide_view_shows_everything() -> None:
     assert lines[:3] == [
         "polytrade 0.1.0  paper  ok  engine run  up 1:02:03  run run-7",
         "pnl 11.84  today 11.00  equity 1,012.34 USDC  drawdown 0.12%",
-        "812 events/s  loop lag p99 -  tick to decision p99 98.04 ms",
+        "812 events/s  loop lag p99 -  tick to decision p99 98.04 ms  hashes 40 fit, 2 do not",
     ]
     table = [" ".join(line.split()) for line in lines[3:]]
     assert table == [

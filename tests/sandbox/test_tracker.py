@@ -78,7 +78,7 @@ def test_ordered_tick_is_served_and_hashed_until_the_capture_says_its_own():
     told = {"tick_size": "0.01", "last_trade_price": "0.480"}
     tracker.apply(_book("1000", BIDS, ASKS, first, **told))
     tracker.markets[MARKET].ordered_tick = "0.001"
-    more = [*BIDS, ("0.47", "3")]
+    more = [BIDS[0], ("0.47", "3"), BIDS[1]]
     second = _digest("1001", more, ASKS, "0.480")
     finer = _digest("301001", more, ASKS, "0.480", "0xbb", "22", tick="0.001")
     assert tracker.apply(_change("1001", "0.47", "3", "BUY", second)) == {second: finer}
