@@ -7,6 +7,7 @@ Usage: python scripts/check_captures.py --captures DIR [--only NAME]... [--speed
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -272,6 +273,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="keep the runs in this folder")
     parser.add_argument("--chain", type=Path, help="a noted chain of book hashes, checked besides")
     options = parser.parse_args(arguments)
+    # Ended from outside, the venue and the daemon are taken down on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if options.captures is None or not options.captures.is_dir():
         parser.error(f"expected a folder of captures, found {options.captures}: see --captures")
     rows = []

@@ -19,6 +19,8 @@ from typing import Any, Final
 import attrs
 import httpx2
 
+from polytrade.strict import load, to_toml
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = ROOT / "configs" / "sandbox"
 COINS: Final = ("btc", "eth", "sol", "xrp", "doge")
@@ -132,25 +134,17 @@ def _overrides(ready: dict[str, Any], work: Path) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in settings.items()]
 
 
-def _daemon_command(overrides: list[str], *more: str) -> list[str]:
+def _daemon_command(overrides: list[str]) -> list[str]:
     sets = [word for override in overrides for word in ("--set", override)]
-    return polytrade("daemon", "--config", str(CONFIG), *sets, *more)
+    return polytrade("daemon", "--config", str(CONFIG), *sets)
 
 
 def _effective(work: Path, overrides: list[str]) -> Path:
     """A configuration folder with exactly what the daemon will run under."""
-    done = subprocess.run(
-        _daemon_command(overrides, "--print-config"),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise PlaybackFailed(f"the configuration is refused: {done.stderr[-500:]}")
     folder = work / "config"
     folder.mkdir()
-    (folder / "effective.toml").write_text(done.stdout, encoding="utf-8")
+    text = to_toml(load(CONFIG, overrides))
+    (folder / "effective.toml").write_text(text, encoding="utf-8")
     return folder
 
 

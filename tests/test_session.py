@@ -18,7 +18,7 @@ from polytrade.core.events import (
 from polytrade.core.ids import BUY, FAST, NO, SELL, YES
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import FLATTEN, RUN
-from polytrade.core.orders import CANCELLING, UNKNOWN
+from polytrade.core.orders import UNKNOWN
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.session import Session, build_session, run_started
 from tests.core.factory import END_NS, MARKET, SHARE, START_NS, change, listed, snapshot, trade
@@ -282,7 +282,7 @@ def test_a_calm_world_verifies_every_message() -> None:
     assert quality["hash_matched"] > 600
 
 
-def test_cancels_come_before_orders_and_are_for_orders_under_way() -> None:
+def test_cancels_of_a_market_come_before_its_orders() -> None:
     session = build_session(CONFIG)
     cancels = 0
     for _event, effects in drive(World(1, seconds=20), session, 20):
@@ -293,9 +293,7 @@ def test_cancels_come_before_orders_and_are_for_orders_under_way() -> None:
             elif isinstance(effect, CancelOrder):
                 cancels += 1
                 assert effect.market not in placed, effects
-                order = session.engine.orders.find(effect.order_id)
-                assert order is not None
-                assert order.state == CANCELLING
+                assert session.engine.orders.find(effect.order_id) is not None
     assert cancels > 10
 
 

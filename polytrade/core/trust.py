@@ -122,7 +122,8 @@ class BookTrust:
             self._fail(reason)
         else:
             self.state = state
-            self.reason = reason
+            # A feed that was cut for its silence is lost: its next message restores nothing.
+            self.reason = "disconnected" if reason == SILENT else reason
             self.unverified_ns = 0
 
     def on_time(self, ts_ns: int, stale_ns: int) -> None:

@@ -363,7 +363,7 @@ def test_fast_tick_decides_and_anchor_does_not() -> None:
     before, ticks = rig.engine.quoter.decisions, rig.words.ticks
     rig.step(ReferenceTicked(0, "BTC", "rtds", ANCHOR, 6_000_000_000_000, rig.ns), 50)
     assert (rig.engine.quoter.decisions, rig.words.ticks) == (before, ticks)
-    rig.refer(60)
+    rig.refer(60, 60_001.0)
     assert (rig.engine.quoter.decisions, rig.words.ticks) == (before + 1, ticks + 1)
 
 

@@ -212,6 +212,16 @@ def test_a_rest_book_does_not_end_stale_but_the_sockets_next_word_does() -> None
     assert trust.state == SYNCED
 
 
+def test_a_feed_lost_for_its_silence_is_not_restored_by_a_message_alone() -> None:
+    trust = synced()
+    trust.on_loss(STALE, SILENT)
+    assert (trust.state, trust.reason) == (STALE, "disconnected")
+    trust.on_change(UNCHECKABLE, False, 1_010)
+    assert trust.state == STALE
+    trust.on_snapshot(MATCHED, False, 1_020)
+    assert trust.state == SYNCED
+
+
 def test_off_never_checks() -> None:
     assert not BookTrust(OFF, WINDOW).checking
 

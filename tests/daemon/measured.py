@@ -1,8 +1,9 @@
 """How long each fault took to safety, for the summary after the tests and `docs/faults.md`."""
 
 MEASURED: list[tuple[str, float | None, float | None]] = []
-"""Fault; seconds until the quotes of then were gone; seconds until every book was synced again, both
-from the moment the fault was ordered. None where that is not needed."""
+"""Fault; seconds until the quotes of then were gone; seconds until every book was synced again.
+
+Both are from the moment the fault was ordered; None where there is nothing to wait for."""
 
 
 def measured(fault: str, pulled_s: float | None, again_s: float | None) -> None:

@@ -79,12 +79,12 @@ class Tap:
 
     def count(self, tag: str) -> int:
         """Events, or effects, of a tag so far."""
-        events = sum(event.TAG == tag for event in self.events)
+        events = sum(tag == event.TAG for event in self.events)
         return events + sum(row[0] == tag for row in self.rows)
 
     def of(self, tag: str) -> list[Any]:
         """The events of a tag so far."""
-        return [event for event in self.events if event.TAG == tag]
+        return [event for event in self.events if tag == event.TAG]
 
     def states(self) -> list[tuple[str, str]]:
         """(state, reason) of every change of a book's trust so far."""
@@ -191,7 +191,7 @@ class Rig:
         """Seconds until the condition held; fails after `WAIT_S`."""
         began_s = trio.current_time()
         with trio.move_on_after(WAIT_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  (anything may make it true)
                 await trio.sleep(0.005)
             return trio.current_time() - began_s
         raise AssertionError(f"not within {WAIT_S} s: {what}\n{self.log.getvalue()[-2000:]}")
@@ -199,7 +199,7 @@ class Rig:
     async def until_async(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """`until` for a condition that must be asked for."""
         with trio.move_on_after(WAIT_S):
-            while not await condition():
+            while not await condition():  # noqa: ASYNC110  (the venue must be asked)
                 await trio.sleep(0.05)
             return
         raise AssertionError(f"not within {WAIT_S} s: {what}")

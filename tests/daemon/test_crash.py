@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import trio
 from polytrade.core.events import OrderCancelled, OrderFilled
 from polytrade.journal import read_journal
 from polytrade.replay import replay
-from tests.daemon.rig import ROOT, running
+from tests.daemon.rig import ROOT, Rig, running
 
 FATAL = ("strategy", "journal", "risk", "ticks")
 RESTARTED = (
@@ -49,15 +50,18 @@ async def test_fatal_crash_ends_the_daemon_with_nothing_resting(task: str, tmp_p
     assert resting <= cancelled | filled
 
 
+def restarted(rig: Rig, task: str, before: int) -> bool:
+    """Whether a task was started again."""
+    return rig.parts.tasks.row(task).restarts > before
+
+
 async def test_any_other_crash_is_restarted_and_trading_goes_on(tmp_path: Path) -> None:
     async with running(tmp_path, "storage.record_raw=true") as rig:
         await rig.quoting()
         for task in RESTARTED:
             before = rig.parts.tasks.row(task)
             rig.parts.tasks.crash(task, Boom(task))
-            await rig.until(
-                lambda t=task, b=before: rig.parts.tasks.row(t).restarts > b.restarts, task
-            )
+            await rig.until(partial(restarted, rig, task, before.restarts), task)
             after = rig.parts.tasks.row(task)
             assert (after.state, after.last_error) == ("running", f"Boom: {task}")
             await rig.trades_on()
@@ -67,7 +71,7 @@ async def test_any_other_crash_is_restarted_and_trading_goes_on(tmp_path: Path) 
 
 
 async def test_trading_goes_on_while_the_control_plane_keeps_crashing(tmp_path: Path) -> None:
-    async def broken(*_: object) -> None:
+    async def broken(*_: object, **__: object) -> None:
         raise Boom("control")
 
     async with running(tmp_path, control=broken) as rig:

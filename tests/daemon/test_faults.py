@@ -1,5 +1,7 @@
 """The venue goes wrong over real sockets, and the daemon does the right thing."""
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,11 @@ def reconnects(rig: Rig) -> list[int]:
 async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
     tmp_path: Path,
 ) -> None:
-    settings = ("risk.book_stale_ms=1000", "feeds.market_silence_s=2.5", "feeds.ping_interval_s=0.2")
+    settings = (
+        "risk.book_stale_ms=1000",
+        "feeds.market_silence_s=2.5",
+        "feeds.ping_interval_s=0.2",
+    )
     async with running(tmp_path, *settings) as rig:
         await rig.quoting()
 
@@ -71,7 +77,9 @@ async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
         await rig.until(lambda: all_above(rig, before), "both cut and up again")
         measured("market channel frozen: both reconnected", None, trio.current_time() - began_s)
         assert {rig.feed(path).last_error for path in BOTH_PATHS} == {"silent"}
-        assert all(rig.feed(path).messages > had for path, had in zip(BOTH_PATHS, pongs, strict=True))
+        assert all(
+            rig.feed(path).messages > had for path, had in zip(BOTH_PATHS, pongs, strict=True)
+        )
         code, health = await rig.health()
         assert (code, health["status"]) == (200, "degraded")
         open_now = [m for m in rig.engine.markets.values() if m.phase == "open"]
@@ -237,6 +245,11 @@ async def test_frozen_reference_feeds_pull_the_quotes(tmp_path: Path) -> None:
         rig.nothing_rests()
 
 
+def reached(counts: Counter[str], kind: str, count: int) -> bool:
+    """Whether there are so many answers of a kind."""
+    return counts[kind] >= count
+
+
 async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> None:
     async with running(tmp_path, "universe.refresh_interval_s=0.2") as rig:
         await rig.quoting()
@@ -250,7 +263,7 @@ async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> 
             rig.tap.clear()
             before = counts[kind]
             await rig.fault("gamma", mode=mode)
-            await rig.until(lambda k=kind, b=before: counts[k] >= b + 3, f"{kind}, it has {counts}")
+            await rig.until(partial(reached, counts, kind, before + 3), kind)
             await rig.trades_on()
             assert list(rig.engine.markets) == known
             assert rig.tap.count("book_state_changed") == 0
@@ -258,7 +271,7 @@ async def test_gamma_going_wrong_stops_nothing_that_is_known(tmp_path: Path) -> 
             ok = counts["ok"]
             began_s = trio.current_time()
             await rig.fault("clear")
-            await rig.until(lambda o=ok: counts["ok"] > o, "an answer")
+            await rig.until(partial(reached, counts, "ok", ok + 1), "an answer")
             measured(f"Gamma answers {mode}", None, trio.current_time() - began_s)
         await rig.stop()
         rig.nothing_rests()

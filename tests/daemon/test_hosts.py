@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -24,8 +25,8 @@ async def test_unreachable_host_is_named_and_asked_again(name: str, tmp_path: Pa
     scheme = "ws" if name == "market_url" else "http"
 
     def change(config: Config) -> Config:
-        url = f"{scheme}://127.0.0.1:{port}"
-        return attrs.evolve(config, feeds=attrs.evolve(config.feeds, **{name: url}))
+        changed: dict[str, Any] = {name: f"{scheme}://127.0.0.1:{port}"}
+        return attrs.evolve(config, feeds=attrs.evolve(config.feeds, **changed))
 
     async with running(tmp_path, change=change) as rig:
 
