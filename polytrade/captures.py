@@ -93,11 +93,14 @@ def frame_line(
     frame: str | bytes,
 ) -> bytes:
     """The line of a frame, with the SHA-256 of its bytes; base64 when it is no UTF-8."""
-    raw = frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")
-    name, text = "frame", ""
+    name, text = "frame", frame
     try:
-        text = raw.decode()
-    except UnicodeDecodeError:
+        if isinstance(frame, bytes):
+            raw, text = frame, frame.decode()
+        else:
+            raw = frame.encode()
+    except UnicodeError:
+        raw = frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")
         name, text = "frame_b64", base64.b64encode(raw).decode()
     record = {
         "ingest_seq": ingest_seq,

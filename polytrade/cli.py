@@ -3,6 +3,7 @@
 Only `click` is imported here; each command imports what it runs, so that `--help` answers at once.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,15 @@ _run_for = click.option(
     metavar="SECONDS",
     help="Stop cleanly after so long; without it until Ctrl-C or SIGTERM.",
 )
+
+
+def _digest(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """8 to 64 hexadecimal digits, or nothing."""
+    if value and not re.fullmatch(r"[0-9a-fA-F]{8,64}", value):
+        raise click.BadParameter(f"expected 8 to 64 hexadecimal digits, found {value!r}")
+    return value
+
+
 _json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 
@@ -209,14 +219,26 @@ def sandbox(
 )
 @click.option("--until", type=click.IntRange(min=0), metavar="SEQ", help="Stop after this event.")
 @click.option(
-    "--verify/--no-verify",
-    default=True,
-    show_default=True,
-    help="Compare with the journal's effects and name the first divergence.",
+    "--verify",
+    "digest",
+    default="",
+    metavar="DIGEST",
+    callback=_digest,
+    help="Fail unless this effect digest, or one that begins so, comes out.",
+)
+@click.option(
+    "--no-compare",
+    is_flag=True,
+    help="Do not compare with the journal's own effects.",
 )
 @_json
 def replay(
-    path: Path, directory: Path | None, until: int | None, verify: bool, as_json: bool
+    path: Path,
+    directory: Path | None,
+    until: int | None,
+    digest: str,
+    no_compare: bool,
+    as_json: bool,
 ) -> int:
     """Step the engine through a journal or a raw capture again.
 
@@ -229,7 +251,14 @@ def replay(
     """
     from polytrade.replay import run_replay_command
 
-    return run_replay_command(path, as_json=as_json, until=until, verify=verify, configs=directory)
+    return run_replay_command(
+        path,
+        as_json=as_json,
+        until=until,
+        verify=not no_compare,
+        digest=digest,
+        configs=directory,
+    )
 
 
 @click.command(context_settings=CONTEXT)

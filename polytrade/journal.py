@@ -53,7 +53,7 @@ TRAILER_MARK: Final = "="
 UNANSWERED_MARK: Final = "?"
 UNANSWERED_LINE: Final = b'["?"]\n'
 """Behind an event that was not stepped, or whose step failed: nothing to compare a replay with."""
-RUN_FILE_STEMS: Final = (STEM, "raw")
+RECORDING_STEM: Final = "raw"
 """What `prune_runs` removes: the files a run writes by itself, and nothing else."""
 
 _ROWS: Final[dict[type[Event], Callable[[Any], tuple[object, ...]]]] = {
@@ -366,10 +366,11 @@ def read_journal(path: Path | str | Sequence[Path]) -> JournalReader:
 
 
 def prune_runs(data_dir: Path, keep: int) -> list[Path]:
-    """Remove the records of all runs but the newest `keep`; 0 keeps all. Returns the folders.
+    """Remove the journals of all runs but the newest `keep`; 0 keeps all. Returns the folders.
 
-    A run is a folder directly in `data_dir` with journal or raw segments; its age is that of its
-    newest segment. Only segments are removed, and the folder when nothing else is in it. A missing
+    A run is a folder directly in `data_dir` with journal segments; its age is that of its newest
+    segment. A run with a raw recording is kept, and not counted: recordings are wanted for good.
+    Only segments are removed, and the folder when nothing else is in it. A missing
     `data_dir` is no runs; OSError passes through.
     """
     if keep <= 0 or not data_dir.is_dir():
@@ -378,8 +379,8 @@ def prune_runs(data_dir: Path, keep: int) -> list[Path]:
     for folder in data_dir.iterdir():
         if folder.is_symlink() or not folder.is_dir():
             continue
-        files = [file for stem in RUN_FILE_STEMS for file in segments_of(folder, stem)]
-        if files:
+        files = segments_of(folder, STEM)
+        if files and not segments_of(folder, RECORDING_STEM):
             newest = max(file.stat().st_mtime_ns for file in files)
             runs.append((newest, folder.name, folder, files))
     runs.sort(reverse=True)

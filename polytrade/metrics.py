@@ -165,7 +165,7 @@ class LatencyRecorder:
     32 an octave (limits: about 70 ns a record). Negative durations count as 0.
     """
 
-    FOLD: Final = 4096  # one fold then takes about 0.1 ms: small beside a tick's budget
+    FOLD: Final = 1024  # one fold then takes about 0.1 ms: small beside a tick's budget
     PER_OCTAVE: Final = 32  # bucket width 2.2 %, so its middle is within 1.1 % of every member
     BUCKETS: Final = 64 * 32  # every duration an int64 can hold
 

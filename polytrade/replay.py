@@ -17,7 +17,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from polytrade import __version__
 from polytrade.captures import CaptureError, CaptureReader
 from polytrade.config import Config
 from polytrade.core.effects import Effect
@@ -29,7 +28,7 @@ from polytrade.journal import STEM as JOURNAL_STEM
 from polytrade.journal import DataDigest, EffectDigest, JournalEntry, JournalReader, read_journal
 from polytrade.replay_result import Divergence, ReplayResult, Stepper, account_of, books_of
 from polytrade.segments import FrameReader, JournalError, segments_of
-from polytrade.session import build_session, run_started
+from polytrade.session import build_session, code_version, run_started
 from polytrade.strict import config_digest, load, structure
 
 RAW_STEM: Final = "raw"
@@ -149,8 +148,8 @@ def _replay_journal(
         config = structure(header.config)
     elif config_digest(config) != header.config_digest:
         result.notes.append("not the configuration of the run: effects differ where it matters")
-    if header.code_version != __version__:
-        result.notes.append(f"recorded by {header.code_version}, replayed by {__version__}")
+    if header.code_version != code_version():
+        result.notes.append(f"recorded by {header.code_version}, replayed by {code_version()}")
     if not verify:
         result.unverified = "comparison was not asked for"
     elif header.part != 1:
@@ -272,10 +271,17 @@ def _own_capture(path: Path) -> CaptureReader | None:
 
 
 def run_replay_command(
-    path: Path, *, as_json: bool, until: int | None, verify: bool, configs: Path | None
+    path: Path,
+    *,
+    as_json: bool,
+    until: int | None,
+    verify: bool,
+    configs: Path | None,
+    digest: str = "",
 ) -> int:
     """`polytrade replay`: print the result; 1 when it contradicts the journal or is unreadable.
 
+    `digest`, unless empty, is the effect digest that must come out, or its first digits.
     ConfigError passes through for a configuration, of the journal or in `configs`, that is wrong.
     """
     config = load(configs) if configs is not None else None
@@ -284,6 +290,8 @@ def run_replay_command(
     except (JournalError, CaptureError, OSError) as error:
         Console(stderr=True).print(f"replay: {error}", markup=False, highlight=False)
         return 1
+    if digest:
+        result.wanted_digest = digest.lower()
     if as_json:
         sys.stdout.write(result.to_json() + "\n")
     else:

@@ -51,6 +51,7 @@ class Divergence:
 class ReplayResult:
     """A finished replay; everything but `elapsed_s` and `events_per_s` is the same every time.
 
+    `expected_digest` is what the journal ends with, `wanted_digest` what the caller asked for.
     `verified` counts events whose effects were compared with the journal's; `unverified` says why
     not all were. `elapsed_s` is 0 unless `timed` was called. `clean` is false when the run did not
     end well or part of it could not be read.
@@ -70,6 +71,7 @@ class ReplayResult:
     effect_digest: str = ""
     data_digest: str = ""
     expected_digest: str = ""
+    wanted_digest: str = ""
     verified: int = 0
     unverified: str = ""
     divergence: Divergence | None = None
@@ -100,7 +102,8 @@ class ReplayResult:
     def matches(self) -> bool:
         """Whether nothing contradicts the journal and the books balance."""
         digest_fits = not self.expected_digest or self.expected_digest == self.effect_digest
-        return self.divergence is None and digest_fits and not self.broken
+        wanted = self.effect_digest.startswith(self.wanted_digest)
+        return self.divergence is None and digest_fits and wanted and not self.broken
 
     def timed(self, elapsed_s: float) -> None:
         """Note how long the replay took."""
@@ -144,6 +147,8 @@ class ReplayResult:
             return f"NO: {self.broken}"
         if self.divergence is not None:
             return f"NO: diverges at event {self.divergence.seq}"
+        if not self.effect_digest.startswith(self.wanted_digest):
+            return f"NO: the effect digest is not {self.wanted_digest}"
         if not self.matches:
             return f"NO: the journal ends with digest {self.expected_digest}"
         if self.unverified:

@@ -6,9 +6,13 @@ events alone and never on the scheduler. Replaying a journal steps only the engi
 answers are in the journal.
 """
 
+import hashlib
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Final, Protocol
 
+import polytrade
 from polytrade.config import Config
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
@@ -107,6 +111,17 @@ def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool =
     engine = Engine(engine_settings(config), lineup.fair_value, lineup.maker, Ledger(), risk)
     venue = PaperVenue(engine.markets, paper_settings(config)) if paper else None
     return Session(engine, venue, lineup)
+
+
+@cache
+def code_version() -> str:
+    """The version, and a digest of the sources that decide: the core and the built-in plugins."""
+    digest = hashlib.sha256()
+    root = Path(polytrade.__file__).parent
+    for folder in ("core", "builtin"):
+        for file in sorted((root / folder).glob("*.py")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return f"{polytrade.__version__}+{digest.hexdigest()[:12]}"
 
 
 def run_started(config: Config, ts_ns: int, run_id: str) -> RunStarted:

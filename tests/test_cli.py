@@ -93,6 +93,7 @@ def test_module_runs_as_the_program() -> None:
         ["sandbox", "--playback", "/nonexistent.jsonl"],
         ["replay"],
         ["replay", "/nonexistent"],
+        ["replay", ".", "--verify", "nonsense"],
     ],
 )
 def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,11 +224,25 @@ def test_replay_is_called_with_what_was_asked(
 ) -> None:
     calls = Calls(result=1)
     fake_module(monkeypatch, "polytrade.replay", run_replay_command=calls)
-    assert cli.main(["replay", str(tmp_path), "--until", "9", "--json", "--no-verify"]) == 1
-    assert cli.main(["replay", str(tmp_path), "--config", str(tmp_path)]) == 1
+    assert cli.main(["replay", str(tmp_path), "--until", "9", "--json", "--no-compare"]) == 1
+    assert (
+        cli.main(["replay", str(tmp_path), "--config", str(tmp_path), "--verify", "0aB1" * 2]) == 1
+    )
     assert calls.seen == [
-        ((tmp_path,), {"as_json": True, "until": 9, "verify": False, "configs": None}),
-        ((tmp_path,), {"as_json": False, "until": None, "verify": True, "configs": tmp_path}),
+        (
+            (tmp_path,),
+            {"as_json": True, "until": 9, "verify": False, "digest": "", "configs": None},
+        ),
+        (
+            (tmp_path,),
+            {
+                "as_json": False,
+                "until": None,
+                "verify": True,
+                "digest": "0aB10aB1",
+                "configs": tmp_path,
+            },
+        ),
     ]
 
 

@@ -504,18 +504,18 @@ def run_folder(data_dir: Path, name: str, age: int, files: tuple[str, ...]) -> P
 
 def test_retention_removes_the_oldest_runs_and_only_what_runs_write(tmp_path: Path) -> None:
     journal, raw = "journal-000001.jsonl.zst", "raw-000001.jsonl.zst"
-    newest = run_folder(tmp_path, "c", 1, (journal, raw))
-    middle = run_folder(tmp_path, "a", 2, (raw,))
+    newest = run_folder(tmp_path, "c", 1, (journal,))
+    recorded = run_folder(tmp_path, "a", 9, (journal, raw))
     noted = run_folder(tmp_path, "b", 3, (journal, "notes.txt"))
     oldest = run_folder(tmp_path, "d", 4, (journal,))
     foreign = run_folder(tmp_path, "e", 9, ("photo.jpg", "journal-1.jsonl.zst"))
     (tmp_path / "link").symlink_to(newest)
-    assert prune_runs(tmp_path, 2) == [noted, oldest]
+    assert prune_runs(tmp_path, 1) == [noted, oldest]
     assert sorted(path.name for path in noted.iterdir()) == ["notes.txt"]
     assert not oldest.exists()
-    assert all(folder.exists() for folder in (newest, middle, foreign))
+    assert all(folder.exists() for folder in (newest, recorded, foreign))
     assert len(list(foreign.iterdir())) == 2
-    assert prune_runs(tmp_path, 2) == []
+    assert prune_runs(tmp_path, 1) == []
 
 
 def test_retention_of_zero_keeps_all_and_a_missing_folder_is_no_runs(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import orjson
 import pytest
 from rich.console import Console
 
-from polytrade import __version__
 from polytrade.captures import CaptureError, CaptureHeader, CaptureRecord, write_capture
 from polytrade.config import Config, Execution
 from polytrade.core import events as ev
@@ -24,7 +23,7 @@ from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.recorder import Recorder
 from polytrade.segments import FrameReader, segments_of
-from polytrade.session import Session, build_session, run_started
+from polytrade.session import Session, build_session, code_version, run_started
 from polytrade.strict import config_digest, to_dict
 
 T0_S = 1_767_225_600
@@ -116,7 +115,7 @@ def capture(path: Path, found: list[tuple[str, int, str]]) -> Path:
 
 def header(config: Config = CONFIG) -> JournalHeader:
     return JournalHeader(
-        "run-a", "2026-01-01T00:00:30Z", __version__, to_dict(config), config_digest(config)
+        "run-a", "2026-01-01T00:00:30Z", code_version(), to_dict(config), config_digest(config)
     )
 
 
@@ -403,11 +402,11 @@ async def test_single_later_segment_is_stepped_but_not_compared(tmp_path: Path) 
 
 async def test_journal_of_another_version_says_so(tmp_path: Path) -> None:
     await live_run(tmp_path)
-    version = f'"code_version":"{__version__}"'.encode()
+    version = f'"code_version":"{code_version()}"'.encode()
     path = plain_journal(
         tmp_path, lambda lines: [lines[0].replace(version, b'"code_version":"0.0.9"'), *lines[1:]]
     )
-    assert replay(path).notes == [f"recorded by 0.0.9, replayed by {__version__}"]
+    assert replay(path).notes == [f"recorded by 0.0.9, replayed by {code_version()}"]
 
 
 def test_malformed_and_unsupported_frames_are_counted_and_passed_over(tmp_path: Path) -> None:
@@ -536,6 +535,11 @@ def test_command_prints_json_or_lines_and_fails_on_what_is_no_recording(
     out = capsys.readouterr().out
     assert f"effect digest: {body['effect_digest']}" in out
     assert "hashes: 0 matched, 0 mismatched, 2 not checkable" in out
+    digest = body["effect_digest"]
+    for wanted, code in ((digest, 0), (digest[:8].upper(), 0), ("0" * 64, 1)):
+        asked = {"as_json": False, "until": None, "verify": True, "configs": None}
+        assert run_replay_command(path, **asked, digest=wanted) == code
+    assert f"verified: NO: the effect digest is not {'0' * 64}" in capsys.readouterr().out
     other = tmp_path / "other.txt"
     other.write_text("hello\n")
     missing = tmp_path / "missing"

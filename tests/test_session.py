@@ -285,7 +285,7 @@ def test_a_calm_world_verifies_every_message() -> None:
 def test_cancels_of_a_market_come_before_its_orders() -> None:
     session = build_session(CONFIG)
     cancels = 0
-    for _event, effects in drive(World(1, seconds=20), session, 20):
+    for _event, effects in drive(World(1, seconds=SECONDS), session, SECONDS):
         placed: set[str] = set()
         for effect in effects:
             if isinstance(effect, PlaceOrder):

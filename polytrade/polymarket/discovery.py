@@ -29,7 +29,6 @@ from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.latest import Latest
 from polytrade.runtime.links import ERROR_MAX, FeedStatus
 from polytrade.runtime.supervise import RETRY_AFTER_S_MAX, Policy
-from polytrade.wire_roles import decode_or_gap
 
 log = logging.getLogger(__name__)
 
@@ -259,7 +258,7 @@ class Discovery:
         ts_ns = self._inbox.now_ns()
         status = self._status
         status.saw(ts_ns, len(frame))
-        events, error = decode_or_gap(self._decoder, GAMMA_SOURCE, frame, ts_ns)
+        events, error = self._inbox.decode(self._decoder, GAMMA_SOURCE, frame, ts_ns)
         if error is not None:
             status.refuse(ts_ns, error)
             self._failed(followed, "malformed")

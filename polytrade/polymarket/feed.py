@@ -28,7 +28,6 @@ from polytrade.runtime.latest import Latest
 from polytrade.runtime.links import FeedStatus, FeedTable, Link, LinkSettings
 from polytrade.runtime.socket import Connector, Socket, SocketClosed
 from polytrade.runtime.supervise import Policy, TaskTable, supervise
-from polytrade.wire_roles import decode_or_gap
 
 log = logging.getLogger(__name__)
 
@@ -236,7 +235,7 @@ class MarketFeed:
         inbox, decoder, source = self._inbox, self._decoder, status.source
 
         def take(frame: str | bytes, ts_ns: int) -> bool:
-            events, error = decode_or_gap(decoder, source, frame, ts_ns)
+            events, error = inbox.decode(decoder, source, frame, ts_ns)
             if error is not None:
                 status.refuse(ts_ns, error)
             if not inbox.put_frame(source, frame, ts_ns, events):

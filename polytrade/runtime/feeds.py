@@ -31,7 +31,6 @@ from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.links import FeedStatus, Link, LinkSettings
 from polytrade.runtime.socket import ConnectFailed, Connector, Socket, SocketClosed
 from polytrade.runtime.supervise import Policy, RetryLater, retry_after_s
-from polytrade.wire_roles import decode_or_gap
 
 HELLO_S: Final = 10.0
 """Longest the hello frames may take: PolyBolt's 61 at their spacing take 7.4 s."""
@@ -159,7 +158,7 @@ def _open_link(
     codec, source = plan.codec, plan.source
 
     def take(frame: str | bytes, ts_ns: int) -> bool:
-        events, error = decode_or_gap(codec, source, frame, ts_ns)
+        events, error = inbox.decode(codec, source, frame, ts_ns)
         if error is not None:
             status.refuse(ts_ns, error)
         if not inbox.put_frame(source, frame, ts_ns, events):

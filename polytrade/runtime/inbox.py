@@ -14,6 +14,8 @@ import attrs
 import trio
 
 from polytrade.core.events import ClockTicked, Event, FeedGap
+from polytrade.metrics import LatencyRecorder
+from polytrade.wire_roles import Decoder, WireError, decode_or_gap
 
 RESERVE: Final = 4096
 """Room for facts above the capacity: four times the orders, acks and fills of 20 open orders in
@@ -116,6 +118,7 @@ class Inbox:
         self.clock = clock
         self.capacity = capacity
         self.recorder = recorder
+        self.parse = LatencyRecorder()
         self._limit = capacity + reserve
         # Lists hold at least one event each: as many lists as events always fit.
         self._send, self._receive = trio.open_memory_channel[Sequence[Event]](self._limit)
@@ -136,6 +139,15 @@ class Inbox:
     def now_ns(self) -> int:
         """The clock's time: read it once for each frame, right before decoding."""
         return self.clock.now_ns()
+
+    def decode(
+        self, decoder: Decoder, source: str, frame: str | bytes, ts_ns: int
+    ) -> tuple[list[Event], WireError | None]:
+        """`decode_or_gap`, measured into `parse`."""
+        began_ns = time.perf_counter_ns()
+        decoded = decode_or_gap(decoder, source, frame, ts_ns)
+        self.parse.record(time.perf_counter_ns() - began_ns)
+        return decoded
 
     def put(self, event: Event) -> None:
         """Queue a fact; it is never dropped. Raises InboxOverflow when even the reserve is full."""

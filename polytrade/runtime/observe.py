@@ -86,6 +86,7 @@ class Observer:
         self._measure_rate(now_ns)
         readings = strategy.meter.readings(now_ns)
         readings.put_summary("loop_lag_ms", self._watch.lag.quantiles(1_000_000))
+        readings.put_summary("parse_us", strategy.inbox.parse.quantiles(1_000))
         if self._journal is not None:
             readings.put("records_lost_total", self._journal.lost)
             readings.put_summary("io_queue_ms", self._journal.waits())

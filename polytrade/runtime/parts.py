@@ -13,13 +13,12 @@ import httpx2
 import structlog
 import trio
 
-import polytrade
 from polytrade import strict
 from polytrade.config import Config, Control
 from polytrade.core.events import ModeSet
 from polytrade.core.limits import HALT
 from polytrade.core.units import MS_NS, SECOND_NS
-from polytrade.journal import JournalHeader, prune_runs
+from polytrade.journal import JournalHeader
 from polytrade.meter import Meter
 from polytrade.polymarket.discovery import Discovery
 from polytrade.polymarket.feed import MarketFeed
@@ -37,7 +36,7 @@ from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
 from polytrade.segments import DiskFile, JournalError, Opener
-from polytrade.session import Session, build_session
+from polytrade.session import Session, build_session, code_version
 
 log = structlog.get_logger(__name__)
 
@@ -166,18 +165,12 @@ def _records(
     storage = config.storage
     data_dir = root / storage.data_dir
     stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
-    try:
-        pruned = prune_runs(data_dir, max(storage.keep_runs - 1, 1) if storage.keep_runs else 0)
-    except OSError as error:
-        raise JournalError(data_dir, error.strerror or str(error)) from error
-    if pruned:
-        log.info("old runs removed", runs=len(pruned))
     journal = recorder = None
     if storage.journal:
         header = JournalHeader(
             run_id=run_id,
             created=stamp,
-            code_version=polytrade.__version__,
+            code_version=code_version(),
             config=strict.to_dict(config),
             config_digest=strict.config_digest(config),
             plugins=dict(session.lineup.plugins),

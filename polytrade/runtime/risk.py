@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 BEAT_S: Final = 0.05
 """Between looks: a stall is seen within this and its own length."""
+SETTLE_S: Final = 3.0
+"""The start itself (imports, TLS contexts, first connections) holds the loop; nothing is quoted so
+soon, so its lag is not counted."""
 CALM_S: Final = 5.0
 """How long the loop must be on time before orders go out again."""
 MISMATCH_S: Final = 5.0
@@ -47,6 +50,7 @@ class RiskWatch:
         self._freeze = config.latency.gc_freeze
         self._pulled = False
         self._late_s = 0.0
+        self._watch_from_s = 0.0
         self._odd_since_s: float | None = None
         self._collected_s = dict.fromkeys((0, 1, 2), 0.0)
 
@@ -58,6 +62,7 @@ class RiskWatch:
             gc.disable()
         try:
             due_s = trio.current_time()
+            self._watch_from_s = due_s + SETTLE_S
             while True:
                 due_s += BEAT_S
                 await trio.sleep_until(due_s)
@@ -75,6 +80,8 @@ class RiskWatch:
                 gc.unfreeze()
 
     def _on_lag(self, late_s: float, now_s: float) -> None:
+        if now_s < self._watch_from_s:
+            return
         self.lag.record(round(late_s * 1e9))
         self.lag_ms_max = max(self.lag_ms_max, late_s * 1000)
         mode = self._session.engine.risk.mode

@@ -121,8 +121,8 @@ class MarketRow:
 
     @property
     def pnl_e6(self) -> int:
-        """Realized and unrealized profit."""
-        return self.realized_e6 + self.unrealized_e6
+        """Realized and unrealized profit after fees."""
+        return self.realized_e6 + self.unrealized_e6 - self.fees_e6
 
 
 @attrs.frozen(kw_only=True)

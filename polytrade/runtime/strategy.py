@@ -10,17 +10,21 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 import trio
 
 from polytrade.config import Latency
 from polytrade.core.effects import Alarmed, Effect, RequestSnapshot
-from polytrade.core.events import Event
+from polytrade.core.events import Event, MarketResolved
+from polytrade.core.ids import NO, YES
 from polytrade.core.trust import SYNCED
 from polytrade.meter import Meter
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.status import AlarmRow
 from polytrade.session import Session
+
+log = structlog.get_logger(__name__)
 
 ALARMS_MAX: Final = 50
 """Alarms kept for operators: a screenful."""
@@ -101,8 +105,23 @@ class Strategy:
             self.meter.observe(stepped, effects, step_ns if last else 0, backlog_ns if last else 0)
             if effects:
                 self._hand_on(stepped, effects)
+            if isinstance(stepped, MarketResolved):
+                self._tell_outcome(stepped)
             for listener in self.listeners:
                 listener(stepped, effects)
+
+    def _tell_outcome(self, event: MarketResolved) -> None:
+        """Our own call of the outcome beside the official one."""
+        market = self.session.engine.markets.get(event.market)
+        if market is None:
+            return
+        names = {YES: "yes", NO: "no"}
+        log.info(
+            "market resolved",
+            market=market.spec.slug,
+            outcome=names.get(event.winner, "50-50"),
+            predicted=names.get(market.predicted, "unknown"),
+        )
 
     def _hand_on(self, event: Event, effects: list[Effect]) -> None:
         for effect in effects:

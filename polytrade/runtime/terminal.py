@@ -213,7 +213,7 @@ def _header(status: DaemonStatus) -> list[Text]:
     if status.engine_why:
         mode.append_text(_text(f" ({status.engine_why})", DIM))
     pnl, hashes = status.pnl, status.hashes
-    total_e6 = pnl.realized_e6 + pnl.unrealized_e6
+    total_e6 = pnl.realized_e6 + pnl.unrealized_e6 - pnl.fees_e6 + pnl.rebates_e6
     return [
         _line(
             Text("polytrade ", "bold"),

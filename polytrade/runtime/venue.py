@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from os import environ
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +44,11 @@ async def managed_venue(config: Config, root: Path) -> AsyncIterator[Config]:
     # In a session of its own, because Ctrl-C reaches every process of the terminal's: the venue
     # must not go before the orders at it are off the book. It ends with its standard input.
     process = await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=_clean_environment(),
     )
     try:
         ready = await _read_ready(process)
@@ -55,6 +60,11 @@ async def managed_venue(config: Config, root: Path) -> AsyncIterator[Config]:
             await process.wait()
         if process.returncode is None:
             process.kill()
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without the operator's secrets, which the venue has no use for."""
+    return {name: value for name, value in environ.items() if not name.startswith("POLYTRADE_")}
 
 
 def _command(config: Config, root: Path) -> Sequence[str]:

@@ -44,8 +44,8 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
     "duplicate": FaultKind("the next frames are sent twice", _COUNTED),
     "reorder": FaultKind("the next pairs of frames change places", _COUNTED),
     "tick_size": FaultKind(
-        "a tick_size_change is sent for both tokens, twice, as the venue does; books follow it until "
-        "the capture tells a tick of its own",
+        "a tick_size_change is sent for both tokens, twice, as the venue does; the books follow it "
+        "until the capture tells a tick of its own",
         {"asset": "token id", "tick": "new tick, default 0.001"},
     ),
     "close_mid_frame": FaultKind("the TCP connection is closed inside a frame", _TARGET),

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from polytrade.core.book import MISMATCHED
 from polytrade.core.effects import CancelOrder, Effect, MergePairs
 from polytrade.core.events import (
+    BookChanged,
+    BookReplaced,
     CancelRejected,
     Event,
     FillConfirmed,
@@ -49,11 +51,10 @@ class Bench:
 
     def step(self, event: Event) -> None:
         book, trust = self.state.book, self.state.trust
-        name = type(event).__name__
-        if name == "BookReplaced":
-            trust.on_snapshot(book.replace(event, True), book.crossed, event.ts_ns)  # type: ignore[arg-type]
-        elif name == "BookChanged":
-            trust.on_change(book.change(event, True), book.crossed, event.ts_ns)  # type: ignore[arg-type]
+        if isinstance(event, BookReplaced):
+            trust.on_snapshot(book.replace(event, True), book.crossed, event.ts_ns)
+        elif isinstance(event, BookChanged):
+            trust.on_change(book.change(event, True), book.crossed, event.ts_ns)
         self.venue.observe(event)
 
     def send(self, effect: Effect, ms: int) -> None:

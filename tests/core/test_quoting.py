@@ -3,7 +3,7 @@
 import pytest
 
 from polytrade.config import Risk
-from polytrade.core.effects import CancelOrder, MergePairs, QuoteStateChanged, Refused
+from polytrade.core.effects import CancelOrder, MergePairs, PlaceOrder, QuoteStateChanged, Refused
 from polytrade.core.events import (
     CancelRejected,
     MarketResolved,
@@ -35,7 +35,8 @@ def test_wishes_become_post_only_orders() -> None:
     rig = Rig().open()
     effects = rig.want(bid(48), ask(52))
     assert placed(effects) == [("o1", YES, BUY, 48, 10), ("o2", NO, BUY, 48, 10)]
-    assert all(e.post_only and e.tif == "GTC" and e.engine == "maker" for e in effects[:2])  # type: ignore[attr-defined]
+    sent = of(effects, PlaceOrder)
+    assert [(e.post_only, e.tif, e.engine) for e in sent] == [(True, "GTC", "maker")] * 2
     assert of(effects, QuoteStateChanged)[-1].state == "quoting"
 
 

@@ -79,8 +79,7 @@ class Tap:
 
     def count(self, tag: str) -> int:
         """Events, or effects, of a tag so far."""
-        events = sum(tag == event.TAG for event in self.events)
-        return events + sum(row[0] == tag for row in self.rows)
+        return len(self.of(tag)) + len([row for row in self.rows if row[0] == tag])
 
     def of(self, tag: str) -> list[Any]:
         """The events of a tag so far."""

@@ -72,6 +72,7 @@ async def test_any_other_crash_is_restarted_and_trading_goes_on(tmp_path: Path) 
 
 async def test_trading_goes_on_while_the_control_plane_keeps_crashing(tmp_path: Path) -> None:
     async def broken(*_: object, **__: object) -> None:
+        await trio.lowlevel.checkpoint()
         raise Boom("control")
 
     async with running(tmp_path, control=broken) as rig:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_binance_spot_of_five_minutes_has_every_trade_and_no_gap(captures: Path)
 
 def test_binance_combined_streams_of_small_coins(captures: Path) -> None:
     class Recorded(BinanceCodec):
-        pairs = {"nkn": "NKNUSDT", "blz": "BLZETH", "lrc": "LRCBTC", "rune": "RUNEEUR"}  # noqa: RUF012
+        pairs: ClassVar = {"nkn": "NKNUSDT", "blz": "BLZETH", "lrc": "LRCBTC", "rune": "RUNEEUR"}
 
     codec = Recorded(["nkn", "blz", "lrc", "rune"])
     found = run(codec, cryptofeed(captures / "cryptofeed-ws" / "BINANCE.ws.1.0"))
