@@ -296,7 +296,9 @@ class Latency:
     `tail_guard` to `io_drop_on_full` are reload fields.
     """
 
-    tail_guard: float = setting(0.99, "quantile watched by the latency guard", ge=0.5, le=0.9999)
+    tail_guard: float = setting(
+        0.99, "quantile of the loop's lag that is told when over 5 ms", ge=0.5, le=0.9999
+    )
     io_flush_batch: int = setting(64, "records written at once", ge=1, le=4096)
     io_queue_capacity: int = setting(16_384, "records waiting for the disk", ge=256, le=262_144)
     json_mode: str = setting(

@@ -39,6 +39,10 @@ def _url(path: str, value: str, schemes: tuple[str, str], *, optional: bool) -> 
     try:
         parts = urlsplit(value)
         good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        if parts.username is not None or parts.password is not None:
+            # It would stand in every journal's header; and not even here is it repeated.
+            yield _problem(path, "address without a user and a password", "one with them")
+            return
     except ValueError:
         good = False
     if not good:

@@ -23,7 +23,9 @@ import trio
 from polytrade import strict
 from polytrade.config import Config
 from polytrade.doctor_hosts import Row, check_hosts, endpoints
-from polytrade.errors import ConfigError
+from polytrade.errors import ConfigError, PluginError
+from polytrade.lineup import build_lineup
+from polytrade.polymarket.relays import API_KEY_ENV, PASSPHRASE_ENV, SECRET_ENV
 from polytrade.runtime.inbox import Clock
 
 OK, FAILED = 0, 1
@@ -36,11 +38,7 @@ DESCRIPTORS_MIN = 256
 """Sockets of all feeds with twins, two recorders and a busy control plane come to about 100."""
 DESCRIPTORS_GOOD = 1024
 
-POLYBOLT_VARIABLES = (
-    "POLYTRADE_POLY_API_KEY",
-    "POLYTRADE_POLY_API_SECRET",
-    "POLYTRADE_POLY_API_PASSPHRASE",
-)
+POLYBOLT_VARIABLES = (API_KEY_ENV, SECRET_ENV, PASSPHRASE_ENV)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -50,6 +48,9 @@ def check_configuration(
     """The configuration, or None with a failed row for each of its problems."""
     try:
         config = strict.load(directory, overrides)
+        build_lineup(config)
+    except PluginError as error:
+        return None, [Row("configuration", "fail", str(error), "update or disable the plugin")]
     except ConfigError as error:
         fix = f"edit the file or see the range in docs/configuration.md ({directory})"
         return None, [Row("configuration", "fail", str(problem), fix) for problem in error.problems]

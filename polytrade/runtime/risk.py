@@ -27,6 +27,9 @@ BEAT_S: Final = 0.05
 SETTLE_S: Final = 3.0
 """The start itself (imports, TLS contexts, first connections) holds the loop; nothing is quoted so
 soon, so its lag is not counted."""
+GUARD_S: Final = 10.0
+LAG_BUDGET_NS: Final = 5 * MS_NS
+"""The loop's lag at `latency.tail_guard`, over `GUARD_S`, that an operator should know of."""
 CALM_S: Final = 5.0
 """How long the loop must be on time before orders go out again."""
 MISMATCH_S: Final = 5.0
@@ -48,6 +51,9 @@ class RiskWatch:
         self._inbox = inbox
         self._limit_s = config.risk.max_loop_lag_ms / 1000
         self._freeze = config.latency.gc_freeze
+        self._tail = config.latency.tail_guard
+        self._recent = LatencyRecorder()
+        self._guard_at_s = 0.0
         self._pulled = False
         self._late_s = 0.0
         self._watch_from_s = 0.0
@@ -82,7 +88,11 @@ class RiskWatch:
     def _on_lag(self, late_s: float, now_s: float) -> None:
         if now_s < self._watch_from_s:
             return
-        self.lag.record(round(late_s * 1e9))
+        late_ns = round(late_s * 1e9)
+        self.lag.record(late_ns)
+        self._recent.record(late_ns)
+        if now_s >= self._guard_at_s:
+            self._guard(now_s)
         self.lag_ms_max = max(self.lag_ms_max, late_s * 1000)
         mode = self._session.engine.risk.mode
         if late_s > self._limit_s:
@@ -94,6 +104,14 @@ class RiskWatch:
             self._pulled = False
             if mode == REDUCE:
                 self._set(RUN, f"the loop was on time for {CALM_S:g} s")
+
+    def _guard(self, now_s: float) -> None:
+        """Tell when the tail of the last while is over the loop's budget."""
+        tail_ns = self._recent.quantile_ns(self._tail)
+        if tail_ns is not None and tail_ns > LAG_BUDGET_NS:
+            log.warning("the loop is slow", quantile=self._tail, lag_ms=round(tail_ns / MS_NS, 1))
+        self._recent.reset()
+        self._guard_at_s = now_s + GUARD_S
 
     def _on_loss(self) -> None:
         """A stop that no time heals is a halt: health tells it, and `clear_halt` begins anew.
