@@ -141,7 +141,7 @@ class Strategy:
     )
     min_edge_bps: float = setting(4.0, "least edge of a quote at its own price", unit="bps", ge=0)
     ttl_ms: int = setting(
-        400, "age at which a quote no longer wanted unchanged is renewed", unit="ms", ge=50
+        400, "age from which a quote shyer or smaller than wanted is replaced", unit="ms", ge=50
     )
     inventory_skew: float = setting(
         0.15, "shift of both quotes per 100 net YES shares, in USDC, capped at 0.05", ge=0, le=1

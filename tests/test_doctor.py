@@ -145,7 +145,7 @@ def test_half_of_the_venue_credentials_is_warned_of(tmp_path: Path) -> None:
     )
     assert (row.status, row.detail) == (
         "warn",
-        "POLYTRADE_POLY_API_SECRET, POLYTRADE_POLY_API_PASSPHRASE not set",
+        "POLYTRADE_POLY_SECRET, POLYTRADE_POLY_PASSPHRASE not set",
     )
 
 

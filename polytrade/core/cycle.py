@@ -124,9 +124,12 @@ class Cycle:
     def retire(self, ts_ns: int) -> None:
         """Drop markets that are over, unless something of them is still held or reserved."""
         for name, market in self.markets.items():
-            end_ns = market.spec.end_ns
-            if end_ns and ts_ns - end_ns > ABANDON_AFTER_NS and name not in self.retired:
-                self.retired[name] = end_ns + ABANDON_AFTER_NS - FORGET_AFTER_NS
+            if not market.spec.end_ns or name in self.retired:
+                continue
+            # A market listed, or heard of, after its end is being followed: that counts, too.
+            last_ns = max(market.spec.end_ns, market.listed_ns, market.trust.last_ns)
+            if ts_ns - last_ns > ABANDON_AFTER_NS:
+                self.retired[name] = last_ns + ABANDON_AFTER_NS - FORGET_AFTER_NS
         for name in [n for n, at in self.retired.items() if ts_ns - at > FORGET_AFTER_NS]:
             if self._ledger.forget(name):
                 self._forget(name)

@@ -140,7 +140,8 @@ class Ledger:
             account = Account(event.market)
             self._accounts[event.market] = account
         elif account.symbol != event.symbol:
-            self._by_symbol[account.symbol] -= account.exposure_e6
+            left_e6 = self._by_symbol.get(account.symbol, 0) - account.exposure_e6
+            self._by_symbol[account.symbol] = left_e6
             moved_e6 = self._by_symbol.get(event.symbol, 0) + account.exposure_e6
             self._by_symbol[event.symbol] = moved_e6
         account.symbol = event.symbol

@@ -37,6 +37,7 @@ class MarketState:
         "book",
         "confidence",
         "fair",
+        "listed_ns",
         "mark_ask_e4",
         "mark_bid_e4",
         "phase",
@@ -66,6 +67,7 @@ class MarketState:
         self.quote_state = ""
         self.winner: int = UNRESOLVED
         self.snapshot_ns = 0
+        self.listed_ns = spec.ts_ns
         self.tick_ms = -1
         self.mark_bid_e4 = -1
         self.mark_ask_e4 = -1

@@ -19,7 +19,7 @@ from polytrade.core.orders import LIVE, Order, Orders
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import FairValue, Inventory, Maker, Wish, no_estimate
 from polytrade.core.settings import EngineSettings
-from polytrade.core.units import MS_NS, SECOND_NS, step_down
+from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS, step_down
 
 MERGE_RETRY_NS: Final = 10 * SECOND_NS
 """A merge that was not answered is asked for again: relayed transactions take a few seconds."""
@@ -190,20 +190,31 @@ class Quoter:
     def _fits(self, order: Order, wish: Wish | None, market: MarketState, context: Context) -> bool:
         """Whether a resting order is near enough to what is wanted to keep its place.
 
-        What the limits cut off when it was placed counts as resting: it would be cut again.
+        One that is bolder or larger than wanted by more than the slack goes at once, one that is
+        shyer or smaller after `ttl_ms`. What the limits cut off when it was placed counts as
+        resting: it would be cut again.
         """
         if wish is None or wish.token != order.token or wish.side != order.side:
             return False
         if self._risk.mode == REDUCE and not _reduces(order, context.account):
             return False
         settings = self._settings
-        aged = context.ts_ns - order.placed_ns > settings.ttl_ns
-        slack_e4 = 0 if aged else settings.requote_ticks * market.book.tick_e4
-        if abs(order.price_e4 - wish.price_e4) > slack_e4:
+        slack_e4 = settings.requote_ticks * market.book.tick_e4
+        bold_e4 = order.price_e4 - wish.price_e4
+        if order.side == SELL:
+            bold_e4 = -bold_e4
+        if bold_e4 > slack_e4 or (bold_e4 > 0 and not _has_edge(order, market)):
             return False
         cut_e6 = self._cut.get((order.market, yes_side(order.token, order.side)), 0)
-        apart_e6 = abs(order.open_e6() + cut_e6 - wish.size_e6)
-        return apart_e6 <= wish.size_e6 * settings.requote_size_pct
+        over_e6 = order.open_e6() + cut_e6 - wish.size_e6
+        size_slack_e6 = wish.size_e6 * settings.requote_size_pct
+        if over_e6 > size_slack_e6:
+            return False
+        if bold_e4 >= -slack_e4 and over_e6 >= -size_slack_e6:
+            return True
+        # Too shy or too small does no harm: it goes once it is old and its successor may follow.
+        aged = context.ts_ns - order.placed_ns > settings.ttl_ns
+        return not (aged and self._risk.market_ready(order.market, context.ts_ns))
 
     def _place(
         self, market: MarketState, wish: Wish, side: int, context: Context, effects: list[Effect]
@@ -260,6 +271,14 @@ class Quoter:
         if state != market.quote_state:
             market.quote_state = state
             effects.append(QuoteStateChanged(market.spec.market, state))
+
+
+def _has_edge(order: Order, market: MarketState) -> bool:
+    """Whether the order's own price is still on the right side of fair value."""
+    fair_e4 = market.fair * ONE_E4
+    if order.token == NO:
+        fair_e4 = ONE_E4 - fair_e4
+    return order.price_e4 < fair_e4 if order.side == BUY else order.price_e4 > fair_e4
 
 
 def _reduces(order: Order, account: Account) -> bool:

@@ -49,9 +49,16 @@ def test_unchanged_wishes_leave_everything_alone() -> None:
 
 @pytest.mark.parametrize(
     ("cents", "ms", "kept"),
-    [(49, 300, True), (47, 400, True), (50, 300, False), (49, 401, False), (48, 5_000, True)],
+    [
+        (49, 401, True),
+        (47, 400, True),
+        (48, 5_000, True),
+        (46, 10, False),
+        (50, 300, True),
+        (50, 401, False),
+    ],
 )
-def test_order_within_a_tick_keeps_its_place_until_its_time_to_live(
+def test_bold_order_goes_at_once_and_a_shy_one_after_its_time_to_live(
     cents: int, ms: int, kept: bool
 ) -> None:
     rig = quoting()
@@ -60,11 +67,21 @@ def test_order_within_a_tick_keeps_its_place_until_its_time_to_live(
 
 
 @pytest.mark.parametrize(
-    ("shares", "kept"), [(8, True), (13, True), (13.34, False), (7.99, False), (40, False)]
+    ("shares", "ms", "kept"),
+    [
+        (8, 401, True),
+        (13, 401, True),
+        (13.34, 100, True),
+        (13.34, 401, False),
+        (7.99, 10, False),
+        (40, 401, False),
+    ],
 )
-def test_order_within_a_quarter_of_the_wanted_size_is_kept(shares: float, kept: bool) -> None:
+def test_order_too_large_goes_at_once_and_one_too_small_after_its_time_to_live(
+    shares: float, ms: int, kept: bool
+) -> None:
     rig = quoting()
-    effects = rig.want(bid(48, shares), ask(52), ms=100)
+    effects = rig.want(bid(48, shares), ask(52), ms=ms)
     assert cancels(effects) == ([] if kept else [("o1", "replaced")])
 
 
@@ -151,7 +168,26 @@ def test_order_cut_by_a_limit_is_not_churned() -> None:
 def test_partly_filled_order_is_topped_up_when_too_small() -> None:
     rig = quoting()
     assert cancels(rig.fill("o1", 2)) == []
-    assert cancels(rig.fill("o1", 1)) == [("o1", "replaced")]
+    assert cancels(rig.fill("o1", 1)) == []
+    assert cancels(rig.refer(300)) == []
+    assert cancels(rig.refer(500)) == [("o1", "replaced")]
+
+
+def test_order_on_the_wrong_side_of_fair_value_goes_within_its_slack() -> None:
+    """A bid of 48 when 47 is wanted is kept at a fair value of 48.5, and goes at 47.9."""
+    rig = quoting()
+    rig.words.fair = 0.485
+    assert cancels(rig.want(bid(47), ask(52), ms=50)) == []
+    rig.words.fair = 0.479
+    assert cancels(rig.refer(100)) == [("o1", "replaced")]
+
+
+def test_shy_order_stays_while_its_successor_has_no_budget() -> None:
+    rig = Rig(Risk(orders_per_s=0.5)).open()
+    rig.want(bid(47))
+    rig.accept("o1")
+    assert cancels(rig.want(bid(49), ms=500)) == []
+    assert cancels(rig.want(bid(45), ms=600)) == [("o1", "replaced")]
 
 
 def test_refusal_is_said_once_until_it_changes() -> None:
@@ -168,7 +204,7 @@ def test_refusal_is_said_once_until_it_changes() -> None:
 def test_own_orders_never_cross() -> None:
     rig = quoting()
     rig.step(change(BUY, 48, 0, 0, 2), 90)
-    effects = rig.want(bid(52), ask(53), ms=100)
+    effects = rig.want(bid(52), ask(53), ms=500)
     assert cancels(effects) == [("o1", "replaced")]
     effects = rig.gone("o1")
     assert [e.limit for e in of(effects, Refused)] == ["self_cross"]
