@@ -190,6 +190,7 @@ class Rig:
         """Seconds until the condition held; fails after `WAIT_S`."""
         began_s = trio.current_time()
         with trio.move_on_after(WAIT_S):
+            await trio.lowlevel.checkpoint()
             while not condition():  # noqa: ASYNC110  (anything may make it true)
                 await trio.sleep(0.005)
             return trio.current_time() - began_s
