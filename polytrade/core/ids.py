@@ -28,14 +28,3 @@ ANCHOR: Final = 1  # the Chainlink spot stream, as relayed by Polymarket
 TWAP30: Final = 2  # the Chainlink 30 s average
 TWAP60: Final = 3  # the Chainlink 60 s average
 RELAY: Final = 4  # an exchange price relayed by Polymarket: later than FAST, a fall-back only
-KIND_NAMES: Final = ("fast", "anchor", "twap30", "twap60", "relay")
-
-
-def other_token(token: int) -> int:
-    """The complement: YES for NO and NO for YES."""
-    return 1 - token
-
-
-def other_side(side: int) -> int:
-    """SELL for BUY and BUY for SELL."""
-    return 1 - side

@@ -6,7 +6,7 @@ from polytrade.core.book import Book
 from polytrade.core.events import MarketListed
 from polytrade.core.reference import SymbolReference
 from polytrade.core.trust import COLD, BookTrust
-from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS
+from polytrade.core.units import MS_NS, ONE_E4
 
 LISTED: Final = "listed"
 HYDRATING: Final = "hydrating"
@@ -156,7 +156,3 @@ class MarketState:
         if spec.end_ns and ts_ns >= spec.end_ns - closing_ns:
             return CLOSING
         return OPEN
-
-    def seconds_left(self, ts_ns: int) -> float:
-        """Time to the window's end in seconds, 0.0 once it is over."""
-        return max((self.spec.end_ns - ts_ns) / SECOND_NS, 0.0)

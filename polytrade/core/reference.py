@@ -316,10 +316,6 @@ class SymbolReference:
         """Time since the last accepted fast tick; a very large number when there was none."""
         return ts_ns - self.ts_ns if self.ts_ns else 1 << 62
 
-    def anchor_age_ns(self, ts_ns: int) -> int:
-        """Time since the last anchor tick arrived; a very large number when there was none."""
-        return ts_ns - self.anchor_ns if self.anchor_ns else 1 << 62
-
     def disagreement(self, ts_ns: int) -> float:
         """The widest relative gap between live exchange sources, each corrected by its basis."""
         low = high = 0.0

@@ -179,8 +179,3 @@ def test_mid_and_spread() -> None:
     assert (state.mid, state.spread_e4) == (0.5, 400)
     state.book.replace(snapshot({48: 5}, {}, ts_ms=2), True)
     assert state.mid == -1.0
-
-
-def test_time_left_ends_at_zero() -> None:
-    assert market().seconds_left(END_NS - 1_500 * MS_NS) == 1.5
-    assert market().seconds_left(END_NS + SECOND_NS) == 0.0
