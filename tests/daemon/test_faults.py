@@ -118,13 +118,14 @@ async def test_lost_change_is_caught_by_the_hash_unless_the_twin_has_it(tmp_path
         await rig.until_async(lambda: lost_on(rig, first, "dropped", 3), "three changes lost")
         await rig.trades_on()
         assert rig.tap.of("feed_gap") == []
-        assert rig.engine.quality()["hash_mismatched"] == 0
-        assert rig.engine.quality()["turned_unverified"] == 0
+        # The twin's copy may come behind the next message: a moment's doubt, never a suspicion.
+        assert rig.engine.quality()["turned_suspect"] == 0
 
-        await heals(rig, "price_change lost", "suspect", "drop_price_change")
+        # Several, because one may be of a window not open yet, whose next change comes much later.
+        await heals(rig, "price_change lost", "suspect", "drop_price_change", n=6)
         assert rig.tap.states()[0] == ("suspect", "no hash fitted within the reorder window")
         assert rig.tap.count("feed_gap") == 0
-        assert rig.engine.quality()["turned_suspect"] == 1
+        assert rig.engine.quality()["turned_suspect"] >= 1
         await rig.stop()
         rig.nothing_rests()
 
