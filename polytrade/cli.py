@@ -192,19 +192,21 @@ def sandbox(
     captures = (*files, *more)
     if not captures:
         raise click.UsageError("Expected at least one capture: --playback FILE.")
+    from functools import partial
+
     from polytrade import sandbox as venue
 
-    return venue.main(
-        venue.PlaybackOptions(
-            files=captures,
-            speed=speed,
-            loop=loop,
-            shift=shift,
-            host=host,
-            port_base=port_base,
-            start=start,
-            exit_with_parent=exit_with_parent,
-        )
+    options = venue.PlaybackOptions(
+        files=captures,
+        speed=speed,
+        loop=loop,
+        shift=shift,
+        host=host,
+        port_base=port_base,
+        start=start,
+    )
+    return venue.run_program(
+        partial(venue.serve_playback, options), exit_with_parent=exit_with_parent
     )
 
 

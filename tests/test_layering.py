@@ -281,7 +281,7 @@ def test_fault_of_a_clock_is_found(source: str, fault: str) -> None:
     [
         ("polytrade.runtime.inbox", "import time\ntime.time_ns()"),
         ("polytrade.runtime.daemon", "import random\nrandom.SystemRandom()"),
-        ("polytrade.sandbox.rest", "import time\n# clock-ok: the venue's own\ntime.time_ns()"),
+        ("polytrade.sandbox.servers", "import time\n# clock-ok: the venue's own\ntime.time_ns()"),
         ("polytrade.runtime.feeds", "import random\ndef f(rng: random.Random) -> None: ..."),
         ("polytrade.runtime.feeds", "import time\ntime.perf_counter_ns()"),
         ("polytrade.control.auth", "import secrets\nsecrets.compare_digest('', '')"),

@@ -1,10 +1,12 @@
-"""The local venue: Polymarket and the exchanges on loopback, played back from captures.
+"""The local venue: Polymarket and the exchanges on loopback, alive or played back from captures.
 
 Real sockets and real HTTP, so that a daemon meets here what it will meet outside: subscriptions,
-keepalives, initial books, hashes, Gamma pages, and every fault it must live through.
+keepalives, initial books, hashes, Gamma pages, orders and fills, and every fault it must live
+through.
 """
 
-from polytrade.sandbox.options import PlaybackOptions
-from polytrade.sandbox.serve import main, serve
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.serve import serve_playback
+from polytrade.sandbox.program import run_program
 
-__all__ = ["PlaybackOptions", "main", "serve"]
+__all__ = ["PlaybackOptions", "run_program", "serve_playback"]

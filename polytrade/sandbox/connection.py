@@ -147,6 +147,8 @@ class Connection:
                     await self._cut()
                     return
                 await self._ws.send_message(item)
+                if self.faults.drain_until > trio.current_time():
+                    await trio.sleep(self.faults.drain_s)
                 self._room.set()
                 self._room = trio.Event()
             self._writing = False

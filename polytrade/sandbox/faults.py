@@ -13,6 +13,8 @@ COUNT_MAX: Final = 10_000
 """Frames one fault may touch: a minute of a busy market."""
 SECONDS_MAX: Final = 3600.0
 SKEW_MS_MAX: Final = 3_600_000
+DRAIN_MS: Final = 100
+DRAIN_MS_MAX: Final = 10_000
 GAMMA_MODES: Final = ("500", "404", "garbage")
 
 
@@ -47,6 +49,14 @@ FAULTS: Final[Mapping[str, FaultKind]] = {
         "a tick_size_change is sent for both tokens, twice, as the venue does; the books follow it "
         "until the capture tells a tick of its own",
         {"asset": "token id", "tick": "new tick, default 0.001"},
+    ),
+    "slow_drain": FaultKind(
+        "each frame takes so long to be written; the client is closed as slow when too many wait",
+        {
+            **_TARGET,
+            "ms": f"milliseconds a frame, 0 to {DRAIN_MS_MAX}, default {DRAIN_MS}",
+            "seconds": f"{_SECONDS}, default until `clear`",
+        },
     ),
     "close_mid_frame": FaultKind("the TCP connection is closed inside a frame", _TARGET),
     "disconnect": FaultKind("the TCP connections are closed", _TARGET),
@@ -134,7 +144,7 @@ def parse_fault(body: object) -> FaultOrder:
         asset=str(body.get("asset", "")),
         tick=_tick(body),
         mode=mode,
-        ms=int(_number(body, "ms", -SKEW_MS_MAX, SKEW_MS_MAX)) if "ms" in body else 0,
+        ms=_ms(body, kind),
     )
 
 
@@ -143,6 +153,14 @@ def _number(body: Mapping[str, Any], name: str, low: float, high: float) -> floa
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise FaultRefused(f"{name}: expected a number from {low:g} to {high:g}, found {value!r}")
     return value
+
+
+def _ms(body: Mapping[str, Any], kind: str) -> int:
+    drains = kind == "slow_drain"
+    if "ms" not in body:
+        return DRAIN_MS if drains else 0
+    low, high = (0, DRAIN_MS_MAX) if drains else (-SKEW_MS_MAX, SKEW_MS_MAX)
+    return int(_number(body, "ms", low, high))
 
 
 def _text(body: Mapping[str, Any], name: str) -> str | None:
@@ -170,9 +188,12 @@ class ConnectionFaults:
     reorder: int = 0
     frozen_until: float = 0.0
     """In trio's time; 0 is not frozen, infinity is until cleared."""
+    drain_s: float = 0.0
+    drain_until: float = 0.0
+    """Until then each frame written is followed by a wait of `drain_s`."""
 
     def clear(self) -> None:
         """Nothing more goes wrong."""
         self.garbage = self.truncate = self.drop_price_change = 0
         self.duplicate = self.reorder = 0
-        self.frozen_until = 0.0
+        self.frozen_until = self.drain_until = 0.0

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from polytrade.sandbox.shift import window_label
+from polytrade.sandbox.playback.shift import window_label
 
 WINDOW_S: Final = 300
 COIN_NAMES: Final = {"btc": "Bitcoin", "eth": "Ethereum", "sol": "Solana", "xrp": "XRP"}

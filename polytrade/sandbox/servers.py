@@ -12,9 +12,7 @@ from quart_trio import QuartTrio
 
 from polytrade.errors import ConfigError, Problem
 from polytrade.sandbox.connection import HANDSHAKE_S, INBOUND_MAX, Connection
-from polytrade.sandbox.dialects import Dialect, MarketDialect, RtdsDialect
-from polytrade.sandbox.exchanges import BinanceDialect, ExchangeDialect
-from polytrade.sandbox.venue import Endpoint, Venue
+from polytrade.sandbox.endpoints import Endpoint, Endpoints
 
 CLIENTS_MAX: Final = 64
 """Connections an endpoint takes: two paths of a few shards are ten."""
@@ -25,21 +23,21 @@ GRACEFUL_S: Final = 0.3
 
 
 def _refused(name: str, address: str, error: OSError) -> ConfigError:
-    return ConfigError(Problem(f"cannot listen on {address} for {name}: {error}", "playback.port"))
+    return ConfigError(Problem(f"cannot listen on {address} for {name}: {error}", "port_base"))
 
 
 class SocketServer:
     """One WebSocket endpoint. When killed it closes all, stays away, and listens again."""
 
-    def __init__(self, venue: Venue, endpoint: Endpoint) -> None:
-        self._venue = venue
+    def __init__(self, endpoints: Endpoints, endpoint: Endpoint) -> None:
+        self._endpoints = endpoints
         self._endpoint = endpoint
 
     async def serve(
         self, port: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept clients until cancelled; `endpoint.port` is set when started. ConfigError."""
-        endpoint, host = self._endpoint, self._venue.options.host
+        endpoint, host = self._endpoint, self._endpoints.host
         endpoint.port = port
         while True:
             try:
@@ -51,25 +49,14 @@ class SocketServer:
             task_status.started()
             task_status = trio.TASK_STATUS_IGNORED
             async with trio.open_nursery() as nursery:
-                accept = partial(_client, self._venue, endpoint)
+                accept = partial(_client, self._endpoints, endpoint)
                 nursery.start_soon(partial(trio.serve_listeners, accept, listeners))
                 await endpoint.down.wait()
                 nursery.cancel_scope.cancel()
             await trio.sleep(endpoint.down_for_s)
 
 
-def _dialect(venue: Venue, endpoint: Endpoint, path: str) -> Dialect:
-    match endpoint.name:
-        case "market":
-            return MarketDialect(venue)
-        case "rtds":
-            return RtdsDialect(venue)
-        case "binance":
-            return BinanceDialect(path)
-    return ExchangeDialect(endpoint.name)
-
-
-async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -> None:
+async def _client(endpoints: Endpoints, endpoint: Endpoint, stream: trio.SocketStream) -> None:
     """One client, from its handshake to its end; nothing it does ends the venue."""
     connection: Connection | None = None
     try:
@@ -81,8 +68,8 @@ async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -
                 )
             if request is not None and len(endpoint.connections) < CLIENTS_MAX:
                 ws = await request.accept()
-                connection = _welcome(venue, endpoint, request.path, ws, stream, nursery)
-                await _hear(venue, connection, ws)
+                connection = _welcome(endpoints, endpoint, request.path, ws, stream, nursery)
+                await _hear(endpoints, connection, ws)
             nursery.cancel_scope.cancel()
     except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
         pass
@@ -97,7 +84,7 @@ async def _client(venue: Venue, endpoint: Endpoint, stream: trio.SocketStream) -
 
 
 def _welcome(
-    venue: Venue,
+    endpoints: Endpoints,
     endpoint: Endpoint,
     path: str,
     ws: trio_websocket.WebSocketConnection,
@@ -105,19 +92,20 @@ def _welcome(
     nursery: trio.Nursery,
 ) -> Connection:
     """Know a new client and start writing to it."""
-    dialect = _dialect(venue, endpoint, path)
-    number = venue.next_connection()
+    assert endpoint.dialect is not None, f"{endpoint.name} is no socket"
+    dialect = endpoint.dialect(path)
+    number = endpoints.next_connection()
     connection = Connection(number, endpoint.name, dialect, ws, stream, nursery.cancel_scope)
     connection.faults.frozen_until = endpoint.frozen_until
     endpoint.connections[number] = connection
     if dialect.subscriptions:
-        venue.note_activity()
+        endpoints.on_activity()
     nursery.start_soon(connection.run_writer)
     return connection
 
 
 async def _hear(
-    venue: Venue, connection: Connection, ws: trio_websocket.WebSocketConnection
+    endpoints: Endpoints, connection: Connection, ws: trio_websocket.WebSocketConnection
 ) -> None:
     """Answer what the client says until it leaves; raises ConnectionClosed then."""
     while True:
@@ -130,7 +118,7 @@ async def _hear(
             else:
                 connection.put(answer, kind)
         if connection.dialect.subscriptions != before:
-            venue.note_activity()
+            endpoints.on_activity()
         await connection.wait_room()
 
 
@@ -138,9 +126,9 @@ class RestServer:
     """One REST endpoint. Hypercorn is ended by its own shutdown, also when we are cancelled."""
 
     def __init__(
-        self, venue: Venue, endpoint: Endpoint, create_app: Callable[[Venue], QuartTrio]
+        self, endpoints: Endpoints, endpoint: Endpoint, create_app: Callable[[], QuartTrio]
     ) -> None:
-        self._venue = venue
+        self._endpoints = endpoints
         self._endpoint = endpoint
         self._create_app = create_app
         self._up = trio.Event()
@@ -171,13 +159,13 @@ class RestServer:
     async def _run_hypercorn(self) -> None:
         endpoint = self._endpoint
         config = HypercornConfig()
-        config.bind = [f"{self._venue.options.host}:{endpoint.port}"]
+        config.bind = [f"{self._endpoints.host}:{endpoint.port}"]
         config.accesslog = config.errorlog = None
         config.graceful_timeout = GRACEFUL_S
         # An application object cannot be served twice.
         server = partial(
             hypercorn.trio.serve,
-            self._create_app(self._venue),
+            self._create_app(),
             config,
             shutdown_trigger=endpoint.down.wait,
         )

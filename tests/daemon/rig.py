@@ -32,8 +32,8 @@ from polytrade.runtime.inbox import Clock
 from polytrade.runtime.logs import configure_logging
 from polytrade.runtime.parts import ControlTask, Parts
 from polytrade.runtime.venue import venue_addresses
-from polytrade.sandbox import PlaybackOptions, serve
-from polytrade.sandbox.timeline import Timeline, scan
+from polytrade.sandbox import PlaybackOptions, serve_playback
+from polytrade.sandbox.playback.timeline import Timeline, scan
 from polytrade.segments import DiskFile, SegmentFile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -348,7 +348,9 @@ async def running(
     config = sandbox_config(root, *overrides)
     log = io.StringIO()
     async with trio.open_nursery() as nursery:
-        urls = await nursery.start(partial(serve, played, timeline=timeline(), now_ns=wall_ns))
+        urls = await nursery.start(
+            partial(serve_playback, played, timeline=timeline(), now_ns=wall_ns)
+        )
         config = change(attrs.evolve(config, feeds=venue_addresses(config.feeds, urls)))
         clock = Clock(wall_ns)
         logs = configure_logging("debug", clock.now_ns, stream=log, console=False)

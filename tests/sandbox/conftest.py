@@ -17,7 +17,7 @@ import trio
 import trio_websocket
 
 from polytrade.captures import CaptureHeader, CaptureRecord, write_capture
-from polytrade.sandbox import PlaybackOptions, serve
+from polytrade.sandbox import PlaybackOptions, serve_playback
 from polytrade.sandbox.sample import Sample
 
 GIVE_UP_S = 20.0
@@ -215,7 +215,7 @@ async def running(options: PlaybackOptions) -> AsyncIterator[Rig]:
     """The venue, served in this process over loopback."""
     with trio.fail_after(GIVE_UP_S):
         async with trio.open_nursery() as nursery:
-            ready = await nursery.start(partial(serve, options))
+            ready = await nursery.start(partial(serve_playback, options))
             async with httpx2.AsyncClient() as http:
                 yield Rig(ready, http)
             nursery.cancel_scope.cancel()

@@ -4,10 +4,11 @@ import trio
 
 from polytrade.sandbox import connection as module
 from polytrade.sandbox.connection import SLOW_CONSUMER_S, Connection, Selected
-from polytrade.sandbox.options import PlaybackOptions
-from polytrade.sandbox.player import Player
-from polytrade.sandbox.timeline import scan
-from polytrade.sandbox.venue import Endpoint, Venue
+from polytrade.sandbox.endpoints import Endpoint
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.player import Player
+from polytrade.sandbox.playback.timeline import scan
+from polytrade.sandbox.playback.venue import Venue
 
 CAPACITY = 8
 

@@ -7,17 +7,12 @@ import sys
 
 import pytest
 
-PROGRAM = (
-    "import sys; from polytrade.sandbox import PlaybackOptions, main;"
-    "sys.exit(main(PlaybackOptions(files=(sys.argv[1],), exit_with_parent=True)))"
-)
-
 
 @pytest.fixture
 def program(capture, short_records, root):
     path = capture(short_records)
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path)],
+        (sys.executable, "-m", "polytrade", "sandbox", "--exit-with-parent", "--playback", path),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

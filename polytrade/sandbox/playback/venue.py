@@ -5,47 +5,26 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import attrs
 import orjson
 import trio
 
 from polytrade.captures import CaptureRecord
-from polytrade.sandbox.connection import Connection
 from polytrade.sandbox.dialects import Part, Played, loads, market_assets, market_parts, rtds_parts
+from polytrade.sandbox.endpoints import Endpoints
 from polytrade.sandbox.exchanges import binance_parts, exchange_parts
 from polytrade.sandbox.faults import FaultOrder, FaultRefused
-from polytrade.sandbox.listings import Listings, gamma_objects
-from polytrade.sandbox.options import PlaybackOptions
-from polytrade.sandbox.shift import Shift
-from polytrade.sandbox.timeline import SOCKET_FEEDS, Timeline
-from polytrade.sandbox.tracker import BookTracker
+from polytrade.sandbox.playback.listings import Listings, gamma_objects
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.shift import Shift
+from polytrade.sandbox.playback.timeline import SOCKET_FEEDS, Timeline
+from polytrade.sandbox.playback.tracker import BookTracker
 
 PRICES_KEPT: Final = 120
 """Prices in an RTDS snapshot: the venue sends about the last two minutes at one a second."""
 SYMBOLS_MAX: Final = 256
 """Symbols whose prices are kept: four topics of a dozen coins."""
-CLOSED_KEPT: Final = 64
-"""Closed connections whose counts stay in the status."""
 TICK_COPIES: Final = 2
 """The venue delivers every tick_size_change twice."""
-
-
-@attrs.define
-class Endpoint:
-    """One listening socket: its address, its clients and what is wrong with all of them."""
-
-    name: str
-    port: int = 0
-    connections: dict[int, Connection] = attrs.field(factory=dict)
-    closed: deque[Connection] = attrs.field(factory=lambda: deque(maxlen=CLOSED_KEPT))
-    frozen_until: float = 0.0
-    down_for_s: float = 0.0
-    down: trio.Event = attrs.field(factory=trio.Event)
-
-    def kill(self, seconds: float) -> None:
-        """Close every connection and the listener, for so long."""
-        self.down_for_s = seconds
-        self.down.set()
 
 
 class Venue:
@@ -61,7 +40,7 @@ class Venue:
         self.options = options
         self.timeline = timeline
         self.now_ns = now_ns
-        self.endpoints: dict[str, Endpoint] = {}
+        self.endpoints = Endpoints(options.host, self.note_activity)
         self.played: Counter[str] = Counter()
         self.messages: dict[str, Counter[str]] = {}
         self.fast_forwarded = 0
@@ -75,7 +54,6 @@ class Venue:
         self.begin = trio.Event()
         self.activity = trio.Event()
         self.last_activity = -math.inf
-        self._connections = 0
         self.enter_round(0, 0)
 
     def enter_round(self, delta_s: int, round_index: int) -> None:
@@ -199,11 +177,6 @@ class Venue:
 
     # Clients
 
-    def next_connection(self) -> int:
-        """The number of a new connection: from 1, over all endpoints."""
-        self._connections += 1
-        return self._connections
-
     def note_activity(self) -> None:
         """A client subscribed or unsubscribed."""
         self.last_activity = trio.current_time()
@@ -221,8 +194,7 @@ class Venue:
         """Whether every market-channel asset is subscribed (or anything, when there is none)."""
         if self.timeline.assets:
             return self.timeline.assets.keys() <= self.subscribed_assets()
-        return any(c.dialect.subscriptions for e in self.endpoints.values()
-                   for c in e.connections.values())  # fmt: skip
+        return any(c.dialect.subscriptions for c in self.endpoints.connections())
 
     # What goes wrong
 
@@ -233,65 +205,22 @@ class Venue:
         return touched
 
     def _apply(self, order: FaultOrder) -> int:
-        now = trio.current_time()
-        until = math.inf if order.seconds is None else now + order.seconds
         match order.kind:
             case "gamma":
-                self.gamma_mode, self.gamma_until = order.mode, until
+                self.gamma_mode = order.mode
+                self.gamma_until = (
+                    math.inf if order.seconds is None else trio.current_time() + order.seconds
+                )
                 return 0
             case "clock_skew":
                 self.skew_ms = order.ms
                 return 0
             case "clear":
-                return self._clear()
+                self.gamma_mode, self.gamma_until, self.skew_ms = "", 0.0, 0
+                return self.endpoints.clear_faults()
             case "tick_size":
                 return self._send_tick_size(order)
-            case "kill":
-                names = list(self.endpoints) if order.endpoint is None else [order.endpoint]
-                for name in names:
-                    if name == "admin" and order.endpoint is None:
-                        continue
-                    self._endpoint(name).kill(order.seconds or 0.0)
-                return len(names)
-        endpoint = self._endpoint(order.endpoint or "market")
-        targets = self._targets(endpoint, order.connection)
-        if order.kind == "freeze" and order.connection is None:
-            endpoint.frozen_until = until
-        for connection in targets:
-            match order.kind:
-                case "freeze":
-                    connection.faults.frozen_until = until
-                case "close_mid_frame":
-                    connection.cut()
-                case "disconnect":
-                    connection.close("disconnect")
-                case counted:
-                    setattr(connection.faults, counted, order.n)
-        return len(targets)
-
-    def _endpoint(self, name: str) -> Endpoint:
-        if name not in self.endpoints or name == "admin":
-            known = ", ".join(known for known in self.endpoints if known != "admin")
-            raise FaultRefused(f"endpoint: expected one of {known}, found {name!r}")
-        return self.endpoints[name]
-
-    def _targets(self, endpoint: Endpoint, number: int | None) -> list[Connection]:
-        if number is None:
-            return list(endpoint.connections.values())
-        if number not in endpoint.connections:
-            open_now = ", ".join(map(str, endpoint.connections)) or "none"
-            raise FaultRefused(f"connection: expected one of {open_now}, found {number}")
-        return [endpoint.connections[number]]
-
-    def _clear(self) -> int:
-        self.gamma_mode, self.gamma_until, self.skew_ms = "", 0.0, 0
-        touched = 0
-        for endpoint in self.endpoints.values():
-            endpoint.frozen_until = 0.0
-            for connection in endpoint.connections.values():
-                connection.faults.clear()
-                touched += 1
-        return touched
+        return self.endpoints.apply(order)
 
     def _send_tick_size(self, order: FaultOrder) -> int:
         captured = self.captured.get(order.asset)
@@ -313,7 +242,7 @@ class Venue:
             frames.append((served, orjson.dumps(message).decode()))
         facts.ordered_tick = order.tick
         touched = 0
-        for connection in self._endpoint("market").connections.values():
+        for connection in self.endpoints.named("market").connections.values():
             wanted = [text for asset, text in frames if asset in connection.dialect.subscriptions]
             for text in wanted * TICK_COPIES:
                 connection.put(text, "fault")

@@ -40,7 +40,6 @@ class PlaybackOptions:
     start: str = "subscribe"
     host: str = "127.0.0.1"
     port_base: int = 0
-    exit_with_parent: bool = False
     settle_s: float = SETTLE_S
     start_after_s: float = START_AFTER_S
 

@@ -6,10 +6,10 @@ from typing import Final
 import trio
 
 from polytrade.core.units import SECOND_NS
-from polytrade.sandbox.connection import SLOW_CONSUMER_S, Connection
+from polytrade.sandbox.connection import SLOW_CONSUMER_S
 from polytrade.sandbox.dialects import Played
-from polytrade.sandbox.timeline import SOCKET_FEEDS, round_length_s, start_shift_s
-from polytrade.sandbox.venue import Venue
+from polytrade.sandbox.playback.timeline import SOCKET_FEEDS, round_length_s, start_shift_s
+from polytrade.sandbox.playback.venue import Venue
 
 YIELD_EVERY: Final = 32
 """Frames played without yielding when playback is behind: about 2 ms."""
@@ -105,13 +105,7 @@ class Player:
 
     async def _publish(self, endpoint: str, played: Played) -> None:
         # Put to all without waiting first, so that a frame is on every connection or on none.
-        full: list[Connection] = []
-        for connection in list(self._venue.endpoints[endpoint].connections.values()):
-            selected = connection.dialect.select(played)
-            if selected is not None:
-                connection.play(selected)
-                if connection.full:
-                    full.append(connection)
+        full = self._venue.endpoints.publish(endpoint, played)
         for connection in full:
             with trio.move_on_after(SLOW_CONSUMER_S) as patience:
                 await connection.wait_room()

@@ -15,8 +15,8 @@ from polytrade.errors import ConfigError, Problem
 from polytrade.importers import read_capture
 from polytrade.sandbox.dialects import loads, market_assets
 from polytrade.sandbox.exchanges import is_ack
-from polytrade.sandbox.listings import gamma_objects, learn_names, markets_of
-from polytrade.sandbox.shift import PERIOD_S, SLUG, WINDOW_S, Names
+from polytrade.sandbox.playback.listings import gamma_objects, learn_names, markets_of
+from polytrade.sandbox.playback.shift import PERIOD_S, SLUG, WINDOW_S, Names
 
 SOCKET_FEEDS: Final = {
     "polymarket.market": "market",

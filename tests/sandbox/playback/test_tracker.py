@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from polytrade.sandbox.tracker import BookTracker
+from polytrade.sandbox.playback.tracker import BookTracker
 
 MARKET, UP = "0xaa", "11"
 

@@ -12,8 +12,8 @@ from quart_trio import QuartTrio
 from polytrade.core.units import SECOND_NS
 from polytrade.sandbox.connection import Connection
 from polytrade.sandbox.faults import FaultRefused, parse_fault
-from polytrade.sandbox.listings import PAGE_DEFAULT, Listings, Obj
-from polytrade.sandbox.venue import Venue
+from polytrade.sandbox.playback.listings import PAGE_DEFAULT, Listings, Obj
+from polytrade.sandbox.playback.venue import Venue
 
 P = ParamSpec("P")
 R = TypeVar("R")

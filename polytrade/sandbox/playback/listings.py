@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from polytrade.sandbox.shift import Names, Shift
+from polytrade.sandbox.playback.shift import Names, Shift
 
 PAGE_DEFAULT: Final = 20
 PAGE_MAX: Final = 100

@@ -8,8 +8,8 @@ import pytest
 from polytrade.captures import CaptureRecord
 from polytrade.core.units import SECOND_NS
 from polytrade.errors import ConfigError
-from polytrade.sandbox.options import PlaybackOptions
-from polytrade.sandbox.timeline import round_length_s, scan, start_shift_s
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.timeline import round_length_s, scan, start_shift_s
 
 
 def _record(number, source, frame, at_s=0.0):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from polytrade.sandbox.shift import Names, Shift, slug_start_s, window_label
+from polytrade.sandbox.playback.shift import Names, Shift, slug_start_s, window_label
 
 CONDITION = "0x" + "ab" * 32
 UP, DOWN = "1" * 77, "2" * 78

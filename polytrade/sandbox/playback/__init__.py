@@ -1,0 +1,1 @@
+"""Captures played back as a venue: every frame at its time, to whoever asked for it."""
