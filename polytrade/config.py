@@ -359,14 +359,22 @@ class Plugins:
 
 @attrs.frozen(kw_only=True)
 class Venue:
-    """The local venue, when the daemon is to start it itself."""
+    """The local venue, when the daemon is to start it itself.
+
+    It has the coins and windows of `[universe]` that it knows. With captures in `playback` it plays
+    these back instead of being alive.
+    """
 
     managed: bool = setting(
         False, "start `polytrade sandbox` with the daemon and take its addresses"
     )
-    playback: tuple[str, ...] = setting((), "captures it plays back")
+    seed: int = setting(7, "seed of prices, markets and traders", ge=0)
+    activity: float = setting(0.1, "message rate; 1 is the real market's", ge=0, le=4)
+    slow_markets: bool = setting(False, "add a price ladder, politics and sports")
+    scenario: str = setting("", "file of faults with their times; empty for none")
+    playback: tuple[str, ...] = setting((), "captures it plays back instead")
     speed: float = setting(1.0, "playback speed", ge=0.01, le=1000)
-    loop: bool = setting(True, "begin again at the end")
+    loop: bool = setting(True, "begin playback again at the end")
     shift: bool = setting(True, "move the capture's times to now")
 
 

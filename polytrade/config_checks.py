@@ -121,10 +121,10 @@ def control(section: config.Control) -> Iterator[Problem]:
 
 
 def venue(section: config.Venue) -> Iterator[Problem]:
-    """A managed venue has something to play back."""
+    """No capture is played twice, and what is played has no other faults than its own."""
     yield from _distinct("venue.playback", section.playback)
-    if section.managed and not section.playback:
-        yield _problem("venue.playback", "at least one capture when managed", "none")
+    if section.playback and section.scenario:
+        yield _problem("venue.scenario", "none beside playback", section.scenario)
 
 
 CHECKS: dict[str, Callable[[Any], Iterator[Problem]]] = {

@@ -89,8 +89,10 @@ def test_module_runs_as_the_program() -> None:
         ["daemon", "--nonsense"],
         ["daemon", "--run-for", "0"],
         ["daemon", "--run-for", "soon"],
-        ["sandbox"],
         ["sandbox", "--playback", "/nonexistent.jsonl"],
+        ["sandbox", "--playback", "pyproject.toml", "--seed", "8"],
+        ["sandbox", "--speed", "2"],
+        ["sandbox", "--tape", "x", "--at", "noon"],
         ["replay"],
         ["replay", "/nonexistent"],
         ["replay", ".", "--verify", "nonsense"],
@@ -246,13 +248,24 @@ def test_replay_is_called_with_what_was_asked(
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "field"), [(["--coins", "btc,pepe"], "coins"), (["--activity", "5"], "activity")]
+)
+def test_sandbox_names_what_it_cannot_be(
+    arguments: list[str], field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["sandbox", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.rpartition("@ ")[2]) == ("", f"{field}\n")
+
+
 def test_sandbox_takes_several_captures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, options = Calls(), Calls()
     first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     first.touch()
     second.touch()
-    monkeypatch.setattr("polytrade.sandbox.main", calls, raising=False)
-    monkeypatch.setattr("polytrade.sandbox.PlaybackOptions", options, raising=False)
+    monkeypatch.setattr("polytrade.sandbox.program.run_program", calls)
+    monkeypatch.setattr("polytrade.sandbox.playback.options.PlaybackOptions", options)
     assert cli.main(["sandbox", "--playback", str(first), str(second), "--speed", "10"]) == 0
     assert options.seen == [
         (
@@ -265,11 +278,11 @@ def test_sandbox_takes_several_captures(tmp_path: Path, monkeypatch: pytest.Monk
                 "host": "127.0.0.1",
                 "port_base": 0,
                 "start": "subscribe",
-                "exit_with_parent": False,
             },
         )
     ]
     assert len(calls.seen) == 1
+    assert calls.seen[0][1] == {"exit_with_parent": False}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])

@@ -169,8 +169,8 @@ def test_array_entries_are_named_by_their_place(tmp_path: Path) -> None:
             "expected coins with windows, series or slugs to follow, found none @ universe (--set)",
         ),
         (
-            "venue.managed=true",
-            "expected at least one capture when managed, found none @ venue.playback (--set)",
+            'venue.playback=["a", "a"]',
+            "expected each entry once, found a twice @ venue.playback (--set)",
         ),
         (
             "control.token_env=s3cret-t0ken",

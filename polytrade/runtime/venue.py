@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from os import environ
 from pathlib import Path
@@ -15,11 +15,12 @@ import trio
 
 from polytrade.config import Config, Feeds, Source
 from polytrade.errors import ConfigError, Problem
+from polytrade.sandbox.venue.options import COINS, WINDOWS, WINDOWS_AHEAD_MAX
 
 log = structlog.get_logger(__name__)
 
 READY_S: Final = 30.0
-"""Longest the venue may take to answer: it reads its captures first (1 s for 20 MB)."""
+"""Longest the venue may take to answer: it reads its captures, or lives a past, first (1-3 s)."""
 STOP_S: Final = 3.0
 LINE_MAX: Final = 1 << 20
 """Longest ready line: 20 KB for 100 markets."""
@@ -68,24 +69,47 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _command(config: Config, root: Path) -> Sequence[str]:
+    program = (sys.executable, "-m", "polytrade", "sandbox", "--exit-with-parent")
+    return (*program, *(_playback(config, root) if config.venue.playback else _live(config, root)))
+
+
+def _live(config: Config, root: Path) -> Iterator[str]:
     venue = config.venue
-    files = [root / path for path in venue.playback]
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing or not files:
-        found = ", ".join(missing) or "none"
-        raise ConfigError(Problem(f"expected captures that exist, found {found}", "venue.playback"))
-    return (
-        sys.executable,
-        "-m",
-        "polytrade",
-        "sandbox",
-        *(part for path in files for part in ("--playback", str(path))),
-        "--speed",
-        str(venue.speed),
-        "--loop" if venue.loop else "--no-loop",
-        "--shift" if venue.shift else "--no-shift",
-        "--exit-with-parent",
-    )
+    yield from ("--seed", str(venue.seed), "--activity", str(venue.activity))
+    for flag, wanted, known in (
+        ("coins", config.universe.coins, COINS),
+        ("windows", config.universe.windows, WINDOWS),
+    ):
+        there = [name for name in wanted if name in known]
+        if not there:
+            raise ConfigError(
+                Problem(
+                    f"expected one that the local venue has ({', '.join(known)}), "
+                    f"found {', '.join(wanted)}",
+                    f"universe.{flag}",
+                )
+            )
+        yield from (f"--{flag}", ",".join(there))
+    yield from ("--windows-ahead", str(min(config.universe.windows_ahead, WINDOWS_AHEAD_MAX)))
+    yield "--slow-markets" if venue.slow_markets else "--no-slow-markets"
+    if venue.scenario:
+        yield from ("--scenario", str(_present(root, "venue.scenario", venue.scenario)))
+
+
+def _playback(config: Config, root: Path) -> Iterator[str]:
+    venue = config.venue
+    for path in venue.playback:
+        yield from ("--playback", str(_present(root, "venue.playback", path)))
+    yield from ("--speed", str(venue.speed))
+    yield "--loop" if venue.loop else "--no-loop"
+    yield "--shift" if venue.shift else "--no-shift"
+
+
+def _present(root: Path, field: str, path: str) -> Path:
+    file = root / path
+    if not file.is_file():
+        raise ConfigError(Problem(f"expected a file that exists, found {file}", field))
+    return file
 
 
 async def _read_ready(process: trio.Process) -> dict[str, Any]:

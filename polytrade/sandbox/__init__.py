@@ -4,9 +4,3 @@ Real sockets and real HTTP, so that a daemon meets here what it will meet outsid
 keepalives, initial books, hashes, Gamma pages, orders and fills, and every fault it must live
 through.
 """
-
-from polytrade.sandbox.playback.options import PlaybackOptions
-from polytrade.sandbox.playback.serve import serve_playback
-from polytrade.sandbox.program import run_program
-
-__all__ = ["PlaybackOptions", "run_program", "serve_playback"]

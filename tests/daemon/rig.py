@@ -32,7 +32,8 @@ from polytrade.runtime.inbox import Clock
 from polytrade.runtime.logs import configure_logging
 from polytrade.runtime.parts import ControlTask, Parts
 from polytrade.runtime.venue import venue_addresses
-from polytrade.sandbox import PlaybackOptions, serve_playback
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.serve import serve_playback
 from polytrade.sandbox.playback.timeline import Timeline, scan
 from polytrade.segments import DiskFile, SegmentFile
 

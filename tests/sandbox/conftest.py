@@ -17,7 +17,8 @@ import trio
 import trio_websocket
 
 from polytrade.captures import CaptureHeader, CaptureRecord, write_capture
-from polytrade.sandbox import PlaybackOptions, serve_playback
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.serve import serve_playback
 from polytrade.sandbox.sample import Sample
 
 GIVE_UP_S = 20.0
