@@ -236,6 +236,7 @@ _PLAYBACK_ONLY = ("speed", "loop", "shift", "start")
 @click.pass_context
 def sandbox(
     context: click.Context,
+    /,
     *,
     files: tuple[Path, ...],
     more: tuple[Path, ...],

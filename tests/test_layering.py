@@ -30,6 +30,7 @@ LAYERS: dict[str, int] = {
     "polytrade.polymarket.numbers": 1,
     "polytrade.polymarket.prices": 1,
     "polytrade.polymarket.relays": 1,
+    "polytrade.polymarket.signing": 1,
     "polytrade.polymarket.subjects": 1,
     "polytrade.polymarket.wire": 1,
     "polytrade.polymarket": 1,  # the package itself: empty
@@ -83,7 +84,7 @@ WAITING = {
 # Third parties by layer, each layer with those below it.
 PARTIES: dict[int, set[str]] = {
     0: set(),
-    1: {"attrs", "cattrs", "orjson", "pluggy", "numpy"},
+    1: {"attrs", "cattrs", "orjson", "pluggy", "numpy", "coincurve", "Crypto"},
     2: {"zstandard", "pyarrow", "rich"},
     3: {"trio", "trio_websocket", "httpx2", "structlog", "rich"},
     4: {"click", "quart", "quart_trio", "hypercorn", "werkzeug", "prometheus_client"},

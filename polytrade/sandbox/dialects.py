@@ -32,7 +32,8 @@ RTDS_TOPICS: Final = frozenset(
 )
 
 Answer = tuple[str, str]
-"""(text, what it is: `pong`, `ack`, `dump`, `error`)."""
+"""(text, what it is: `pong`, `ack`, `dump`, `error`); `close` ends the connection, the text says
+why."""
 
 
 @attrs.frozen
@@ -70,14 +71,18 @@ class Dialect(Protocol):
         """What is subscribed, in the endpoint's own terms."""
 
 
-class Snapshots(Protocol):
-    """Where initial dumps come from; None or empty before there is anything to dump."""
+class BookDumps(Protocol):
+    """Where initial books come from."""
 
     def book_dump(self, asset: str) -> str | None:
-        """The tracked book of a served asset as a `book` message."""
+        """The book of an asset as a `book` message; None when there is none."""
+
+
+class PriceDumps(Protocol):
+    """Where initial prices come from."""
 
     def price_dump(self, topic: str, symbol: str) -> str | None:
-        """The last prices of a symbol as an RTDS `subscribe` message."""
+        """The last prices of a symbol as an RTDS `subscribe` message; None when there are none."""
 
 
 def loads(text: str | bytes) -> Any:
@@ -91,8 +96,8 @@ def loads(text: str | bytes) -> Any:
 class MarketDialect:
     """Polymarket's market channel (protocols 5.1)."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
+    def __init__(self, books: BookDumps) -> None:
+        self._books = books
         self._assets: set[str] = set()
         self._flagged = False
 
@@ -118,7 +123,7 @@ class MarketDialect:
         self._assets.update(fresh)
         if order.get("initial_dump") is False:
             return []
-        books = [book for book in map(self._snapshots.book_dump, fresh) if book is not None]
+        books = [book for book in map(self._books.book_dump, fresh) if book is not None]
         return [
             (f"[{','.join(books[at : at + DUMP_BOOKS_MAX])}]", "dump")
             for at in range(0, len(books), DUMP_BOOKS_MAX)
@@ -175,8 +180,8 @@ def market_assets(message: Mapping[str, Any]) -> list[str]:
 class RtdsDialect:
     """Polymarket's real-time data socket (protocols 7.1): no acks, no PONG."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
-        self._snapshots = snapshots
+    def __init__(self, prices: PriceDumps) -> None:
+        self._prices = prices
         self._topics: dict[tuple[str, str], None] = {}
 
     @property
@@ -207,7 +212,7 @@ class RtdsDialect:
                 self._topics.pop(key, None)
             return []
         self._topics.update(dict.fromkeys(parsed))
-        dumps = [self._snapshots.price_dump(topic, symbol) for topic, symbol in parsed if symbol]
+        dumps = [self._prices.price_dump(topic, symbol) for topic, symbol in parsed if symbol]
         return [(dump, "dump") for dump in dumps if dump is not None]
 
     def select(self, played: Played) -> Selected | None:

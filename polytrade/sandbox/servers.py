@@ -115,6 +115,8 @@ async def _hear(
         for answer, kind in connection.dialect.hear(text):
             if kind == "dump" and connection.faults.frozen_until > trio.current_time():
                 connection.lost["frozen"] += 1
+            elif kind == "close":
+                connection.close(answer)
             else:
                 connection.put(answer, kind)
         if connection.dialect.subscriptions != before:

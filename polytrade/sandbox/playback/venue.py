@@ -31,7 +31,7 @@ class Venue:
     """Books, prices, Gamma objects and counts as of the playback position.
 
     `take` follows one record of the capture and says what the sockets send of it. Implements
-    `dialects.Snapshots`.
+    `dialects.BookDumps` and `dialects.PriceDumps`.
     """
 
     def __init__(
