@@ -22,11 +22,13 @@ ADMIN: Final = "admin"
 class Endpoint:
     """One listening socket: its address, its clients and what is wrong with all of them.
 
-    `dialect` makes a connection's side of the protocol from the path it asked for; None for REST.
+    `dialect` makes a connection's side of the protocol from the path it asked for; None for REST. A
+    client that is subscribed to nothing `subscribe_s` after it came is closed.
     """
 
     name: str
     dialect: Callable[[str], Dialect] | None = None
+    subscribe_s: float = math.inf
     port: int = 0
     connections: dict[int, Connection] = attrs.field(factory=dict)
     closed: deque[Connection] = attrs.field(factory=lambda: deque(maxlen=CLOSED_KEPT))

@@ -4,7 +4,7 @@ The table is what `POST /admin/fault` and scenarios accept, what is answered to 
 and what the documentation is made of. The playback venue knows the kinds marked so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -202,6 +202,17 @@ _WORLD_FAULTS: Final[Mapping[str, FaultKind]] = {
 }
 
 FAULTS: Final[Mapping[str, FaultKind]] = {**_SOCKET_FAULTS, **_TRADING_FAULTS, **_WORLD_FAULTS}
+
+
+def fault_table() -> Iterator[str]:
+    """The table as the documentation has it, in Markdown, a line a row."""
+    yield "| kind | what it does | fields | played back |"
+    yield "|---|---|---|---|"
+    for kind, fault in FAULTS.items():
+        fields = "; ".join(
+            f"`{name}`: {takes}".replace("|", "\\|") for name, takes in fault.fields.items()
+        )
+        yield f"| `{kind}` | {fault.does} | {fields} | {'yes' if fault.playback else ''} |"
 
 
 class FaultRefused(Exception):

@@ -1,5 +1,6 @@
 """The listening sockets: WebSockets on trio's own listeners, REST on hypercorn."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -108,10 +109,16 @@ async def _hear(
     endpoints: Endpoints, connection: Connection, ws: trio_websocket.WebSocketConnection
 ) -> None:
     """Answer what the client says until it leaves; raises ConnectionClosed then."""
+    patience = trio.current_time() + endpoints[connection.endpoint].subscribe_s
     while True:
-        message = await ws.get_message()
+        subscribed = connection.dialect.subscriptions
+        message: str | bytes | None = None
+        with trio.move_on_at(math.inf if subscribed else patience):
+            message = await ws.get_message()
+        if message is None:
+            connection.close("nothing subscribed")
+            await trio.sleep_forever()
         text = message if isinstance(message, str) else message.decode(errors="replace")
-        before = connection.dialect.subscriptions
         for answer, kind in connection.dialect.hear(text):
             if kind == "dump" and connection.faults.frozen_until > trio.current_time():
                 connection.lost["frozen"] += 1
@@ -119,7 +126,7 @@ async def _hear(
                 connection.close(answer)
             else:
                 connection.put(answer, kind)
-        if connection.dialect.subscriptions != before:
+        if connection.dialect.subscriptions != subscribed:
             endpoints.on_activity()
         await connection.wait_room()
 

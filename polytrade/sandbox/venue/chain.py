@@ -1,12 +1,13 @@
 """What the chain does for wallets: split, merge, redeem, approve, pay, and deploy them.
 
 Every wallet has approved every contract of the venue until it revokes that itself. Transactions
-take effect `MINED_AFTER_NS` after they were sent; one that fails changes nothing.
+take effect `MINED_AFTER_NS` after they were sent; one that fails changes nothing but what it had
+redeemed.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -28,11 +29,55 @@ from polytrade.sandbox.venue.chain_calls import (
 if TYPE_CHECKING:
     from polytrade.sandbox.venue.local import LocalVenue
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 MINED_AFTER_NS: Final = 1_500 * MS_NS
 TRANSACTIONS_MAX: Final = 4096
 """Transactions remembered, oldest forgotten first: a bot asks within minutes."""
 MEMORY_MAX: Final = 16_384
 """Nonces, approvals and deployed wallets: of 4,096 signers four each."""
+_PUSD: Final = "0xC011a7E12a19f7B1f670d46F03B03f3342E82DFB"
+_CTF: Final = "0x4D97DCd97eC945f40cF65F87097ACe5EA0476045"
+_POSITIONS: Final = "0x006F54F7f9A22e0000CC2AB60031000000ae9fEF"
+_EXCHANGE: Final = "0xE111180000d2663C0091e4f400237545B87B996B"
+_NEG_RISK_EXCHANGE: Final = "0xe2222d279d744050d28e00520010520000310F59"
+_EXCHANGE_V3: Final = "0xe3333700cA9d93003F00f0F71f8515005F6c00Aa"
+_ADAPTER: Final = "0xAdA100Db00Ca00073811820692005400218FcE1f"
+_NEG_RISK_ADAPTER: Final = "0xadA2005600Dec949baf300f4C6120000bDB6eAab"
+_ROUTER: Final = "0x12121212006e4CD160D18e3f00711DA5c3372600"
+_PERPS: Final = "0xDCa4af75705dbB50f62437045afF9921947917d2"
+_REDEEMER: Final = "0xa1200000d0002264C9a1698e001292D00E1b00af"
+_BINARY: Final = "0x1000008dD9001B968442c1000017eaE6E0dA00Ba"
+_NEG_RISK: Final = "0x200000900045e3B6259600682756002200028933"
+CONTRACTS: Final = (
+    *(
+        ("ERC20", _PUSD, spender)
+        for spender in (
+            _EXCHANGE,
+            _NEG_RISK_EXCHANGE,
+            _ADAPTER,
+            _NEG_RISK_ADAPTER,
+            _ROUTER,
+            _EXCHANGE_V3,
+            _PERPS,
+        )
+    ),
+    *(
+        ("ERC1155", _CTF, operator)
+        for operator in (
+            _EXCHANGE,
+            _NEG_RISK_EXCHANGE,
+            _ADAPTER,
+            _NEG_RISK_ADAPTER,
+            _REDEEMER,
+            _BINARY,
+            _NEG_RISK,
+        )
+    ),
+    *(("ERC1155", _POSITIONS, operator) for operator in (_ROUTER, _EXCHANGE_V3, _REDEEMER)),
+)
+"""(standard, token, spender) of every approval that trading needs (protocols 0.3, 4.4)."""
 NEW: Final = "STATE_NEW"
 CONFIRMED: Final = "STATE_CONFIRMED"
 FAILED: Final = "STATE_FAILED"
@@ -86,7 +131,7 @@ class Chain:
     def send(
         self, account: str, wallet: str, calls: Sequence[Call], digest: str = ""
     ) -> Transaction:
-        """Carry out a wallet's calls in order, all or none; counts the account's nonce up."""
+        """Carry out a wallet's calls in order, all or none; count the account's nonce up."""
         _remember(self._nonces, account, self.nonce(account) + 1)
         return self._send(digest, lambda: self._execute(wallet, calls))
 
@@ -153,7 +198,7 @@ class Chain:
         return listing.rules
 
 
-def _remember[K, V](table: dict[K, V], key: K, value: V, most: int = MEMORY_MAX) -> None:
+def _remember(table: dict[K, V], key: K, value: V, most: int = MEMORY_MAX) -> None:
     table[key] = value
     if len(table) > most:
         del table[next(iter(table))]

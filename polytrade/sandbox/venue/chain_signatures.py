@@ -32,9 +32,7 @@ def wallet_signer(
 ) -> str:
     """Who signed a deposit wallet's batch; ValueError when nobody did."""
     rows = b"".join(
-        keccak256(
-            _CALL_TYPE + _padded(call.target) + _word(call.value) + keccak256(call.data)
-        )
+        keccak256(_CALL_TYPE + _padded(call.target) + _word(call.value) + keccak256(call.data))
         for call in calls
     )
     struct = keccak256(
@@ -50,9 +48,7 @@ def wallet_signer(
     return recover(keccak256(b"\x19\x01" + domain + struct), signature)
 
 
-def safe_signer(
-    wallet: str, call: Call, operation: int, nonce: int, signature: bytes
-) -> str:
+def safe_signer(wallet: str, call: Call, operation: int, nonce: int, signature: bytes) -> str:
     """Who signed a Safe's transaction without gas fields; ValueError when nobody did."""
     struct = keccak256(
         _SAFE_TX

@@ -29,7 +29,7 @@ class LocalVenue:
     """
 
     def __init__(self, options: VenueOptions, clock: Callable[[], int]) -> None:
-        self.settings = options
+        self.options = options
         self.endpoints = Endpoints(options.host)
         self._clock = clock
         self.simulation = Simulation(options, clock(), self._frame, self._wanted)
@@ -92,7 +92,7 @@ class LocalVenue:
         for _, address in wallets_of(signer):
             wallet = address.lower()
             if not self.bank.knows(wallet):
-                self.bank.fund(wallet, self.settings.faucet * ONE_E6)
+                self.bank.fund(wallet, self.options.faucet * ONE_E6)
 
     def _drop_orders(self, owner: str) -> None:
         self.exchange.cancel_where(owner=owner)

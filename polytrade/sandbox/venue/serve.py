@@ -1,5 +1,6 @@
 """Opens the live venue on loopback: every endpoint, one ready line, and the time that drives it."""
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,8 @@ from polytrade.sandbox.venue.user_channel import UserDialect
 
 NAP_MS: Final = 5
 """Longest the venue sleeps: what is due is at most this late."""
+AUTH_S: Final = 10.0
+"""A client of the user channel says who it is within this, or is closed; undocumented."""
 
 REST_APPS: Final[dict[str, Callable[[LocalVenue], QuartTrio]]] = {
     "clob": clob_app,
@@ -49,7 +52,8 @@ async def serve_venue(
     venue = LocalVenue(options, now_ns)
     async with trio.open_nursery() as nursery:
         for offset, (name, dialect) in enumerate(_endpoints(venue).items()):
-            endpoint = venue.endpoints[name] = Endpoint(name, dialect)
+            endpoint = Endpoint(name, dialect, AUTH_S if name == "user" else math.inf)
+            venue.endpoints[name] = endpoint
             server: SocketServer | RestServer
             if dialect is None:
                 create = partial(REST_APPS[name], venue)
@@ -79,7 +83,7 @@ def ready(venue: LocalVenue) -> dict[str, Any]:
     for name, endpoint in venue.endpoints.items():
         scheme = "http" if endpoint.dialect is None else "ws"
         path = URL_PATHS.get(name, "")
-        line[f"{name}_url"] = f"{scheme}://{venue.settings.host}:{endpoint.port}{path}"
+        line[f"{name}_url"] = f"{scheme}://{venue.options.host}:{endpoint.port}{path}"
     line["slugs"] = [listing.slug for listing in venue.calendar.active()]
     return line
 

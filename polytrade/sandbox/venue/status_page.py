@@ -131,7 +131,7 @@ def _accounts(venue: "LocalVenue") -> Iterator[Row]:
     """Wallets from outside with what they have and what they have in the books."""
     orders: dict[str, list[Order]] = {}
     for order in venue.exchange.orders.values():
-        if order.open and order.owner:
+        if order.owner and order.open:
             orders.setdefault(order.wallet, []).append(order)
     left = ORDERS_MAX
     wallets = [name for name in venue.bank.wallets() if not name.startswith(TRADERS_PREFIX)]

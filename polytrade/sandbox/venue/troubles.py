@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -16,8 +16,10 @@ from polytrade.core.units import SECOND_NS, parse_scaled
 from polytrade.sandbox.dialects import Part, Played
 from polytrade.sandbox.endpoints import Endpoints
 from polytrade.sandbox.faults import FaultOrder, FaultRefused
+from polytrade.sandbox.matching.exchange import Exchange
 from polytrade.sandbox.schedule import Planned, Schedule
 from polytrade.sandbox.venue.frame_faults import EXCHANGES, QUIET, Counted, FrameFaults, shown
+from polytrade.sandbox.world.prices import Prices
 
 if TYPE_CHECKING:
     from polytrade.sandbox.venue.local import LocalVenue
@@ -175,16 +177,14 @@ class Troubles:
             case "failed_trades":
                 return self._fail_trades(order, venue.exchange)
             case "heartbeat_expiry":
-                expired: int = venue.heartbeats.expire_all()
-                return expired
+                return venue.heartbeats.expire_all()
             case "tick_size":
                 return self._change_tick(order, venue)
             case "missing_report" | "price_jump":
                 return self._upset_prices(order, venue.prices)
             case "price_stall":
                 return self._stall(order, venue)
-        touched: int = venue.endpoints.apply(order)
-        return touched
+        return venue.endpoints.apply(order)
 
     def _begin(self, name: str, order: FaultOrder) -> int:
         self._modes[name] = _Mode(order, self._until_ns(order.seconds))
@@ -213,7 +213,7 @@ class Troubles:
                 parts = (Part("book", (token,)),)
                 venue.publish("market", Played("polymarket.market/0", text, parts))
 
-    def _fail_trades(self, order: FaultOrder, exchange: Any) -> int:
+    def _fail_trades(self, order: FaultOrder, exchange: Exchange) -> int:
         if self._settled is None:
             settings = exchange.settings
             self._settled = (settings.failed_rate, settings.retry_rate)
@@ -226,7 +226,7 @@ class Troubles:
             self._schedule.at(until_ns, partial(self._settle, exchange))
         return 0
 
-    def _settle(self, exchange: Any) -> None:
+    def _settle(self, exchange: Exchange) -> None:
         if self._settled is not None and self._mode("failed_trades") is None:
             failed_rate, retry_rate = self._settled
             self._settled = None
@@ -234,7 +234,7 @@ class Troubles:
                 exchange.settings, failed_rate=failed_rate, retry_rate=retry_rate
             )
 
-    def _upset_prices(self, order: FaultOrder, prices: Any) -> int:
+    def _upset_prices(self, order: FaultOrder, prices: Prices) -> int:
         coins = list(prices.coins)
         if order.coin:
             if order.coin not in coins:
@@ -251,8 +251,9 @@ class Troubles:
 
     def _change_tick(self, order: FaultOrder, venue: "LocalVenue") -> int:
         tokens = venue.exchange.tokens
-        market, _ = tokens.get(order.asset, (None, 0))
-        if market is None:
+        if order.asset in tokens:
+            market = tokens[order.asset][0]
+        else:
             now_s = self._schedule.now_ns // SECOND_NS
             running = [one for one in venue.calendar.active() if one.start_s <= now_s < one.end_s]
             named = [one for one in running if order.asset and one.slug.startswith(order.asset)]
@@ -294,8 +295,7 @@ class Troubles:
         if restarting and self._restart_end is not None:
             self._restart_end.cancel()
             self._end_restart(venue, 0.0)
-        connections: int = venue.endpoints.clear_faults()
-        return connections
+        return venue.endpoints.clear_faults()
 
     # What is in force
 

@@ -24,9 +24,9 @@ DEBT_MAX_S: Final = 2.0
 ALLOWED_TICKS: Final = 0.2
 STALE_TICKS: Final = 0.6
 """An order this far on the wrong side of the value is taken off."""
-LATENCY_NS: Final = (100 * MS_NS, 250 * MS_NS)
+LATENCY_NS: Final = (60 * MS_NS, 180 * MS_NS)
 SWEEP_GAP_NS: Final = 3 * MS_NS
-IMPROVES: Final = 0.2
+IMPROVES: Final = 0.02
 OWNED: Final = 0.2
 """Orders that sell shares their wallet has; the others buy the other token."""
 SETS_E6: Final = 3_000 * ONE_E6
@@ -107,10 +107,8 @@ class Crowd:
         else:
             wanted = max(RESTING_MIN, min(RESTING, RESTING * math.sqrt(rate / CHANGES_PER_S)))
             lean = (len(self._orders) - wanted) / wanted
-            if pit.rng.random() < 0.5 + max(-0.4, min(0.4, lean)):
+            if pit.rng.random() < 0.5 + max(-0.4, min(0.4, lean)) or not self._place():
                 self._cancel()
-            else:
-                self._place()
         self._counted = pit.changes
 
     def leave(self) -> None:
@@ -140,7 +138,8 @@ class Crowd:
             wait_ns = int(self._pit.rng.expovariate(1 / SWEEP_GAP_NS))
             self._pit.floor.schedule.after(wait_ns, self._sweep)
 
-    def _place(self) -> None:
+    def _place(self) -> bool:
+        """Place an order somewhere; False when there is no room for it there."""
         pit = self._pit
         rng = pit.rng
         side = BUY if rng.random() < 0.5 else SELL
@@ -151,15 +150,16 @@ class Crowd:
             step_e4 = cents * max(100, pit.rules.tick_e4)
             price_e4 += -step_e4 if side == BUY else step_e4
         if not 0 < price_e4 < ONE_E4:
-            return
+            return False
         book = pit.book
         if price_e4 >= book.best_ask_e4() if side == BUY else price_e4 <= book.best_bid_e4():
-            return
+            return False
         size_e6 = max(self._size_e6(where < AT_END), pit.rules.min_size_e6)
         wallet = rng.choice(self.wallets)
         order = pit.rest(wallet, side, price_e4, size_e6, rng.random() < OWNED)
         if order is not None:
             self._orders.append(order)
+        return order is not None
 
     def _end_e4(self, side: int) -> int:
         step_e4 = max(100, self._pit.rules.tick_e4)

@@ -12,12 +12,12 @@ from polytrade.sandbox.world.pit import Pit
 CENT_E4: Final = 100
 NEAR_LEVELS: Final = 6
 """Levels next to the touch every desk quotes, on the market's own tick."""
-HALF_TICKS: Final = 0.2
+HALF_TICKS: Final = 0.27
 """Least distance of a quote from the value, in ticks: spreads of one tick 80 % of the time."""
 UNREST_SHARE: Final = 0.35
 """Of the value's recent moves, by which quotes are wider."""
 UNREST_MEMORY: Final = 0.8
-KEEP_TICKS: Final = 0.5
+KEEP_TICKS: Final = 0.45
 """A value that moved less than this does not move quotes: place in the queue is worth something."""
 REFRESH_NS: Final = 1_500 * MS_NS
 """How often what was filled is filled up again while nothing moves."""

@@ -24,6 +24,10 @@ SLOW_PER_S: Final = 1 / 60
 COIN_SHARE: Final = {"btc": 1.0, "eth": 0.4, "sol": 0.3, "xrp": 0.25}
 OTHER_COIN_SHARE: Final = 0.2
 WINDOW_SHARE: Final = {"5m": 1.0, "15m": 0.5, "1h": 0.2, "4h": 0.1, "1d": 0.03}
+UNDECIDED_S: Final = (-150.0, 80.0)
+"""Until so many seconds before the end somebody sells even what is as good as won: a side of a book
+is empty in the last minute and a half only, and in most markets never."""
+UNDECIDED_TICKS: Final = 1.5
 NEXT_SHARE: Final = 0.1
 LADDER_SHARE: Final = 0.004
 """Of a threshold market: a level of a ladder for the day."""
@@ -116,6 +120,7 @@ class Pit:
         self.market = floor.exchange.markets[listing.rules.condition]
         self.changes = 0
         self.mood = 0.0
+        self._undecided_s = self.rng.uniform(*UNDECIDED_S)
         self._fair = fair
 
     @property
@@ -138,10 +143,16 @@ class Pit:
         now_ns = self.floor.schedule.now_ns
         view = self.view
         if view is None:
-            return self._fair.at(now_ns, 0, 0.0) * ONE_E4
+            return self._believed(self._fair.at(now_ns, 0, 0.0) * ONE_E4)
         seen = view.settling_e8 if self.listing.lookback_s else view.spot_e8
         sigma_bps = view.sigma_bps(self.left_s)
-        return self._fair.at(now_ns, seen(now_ns - ago_ns), sigma_bps) * ONE_E4
+        return self._believed(self._fair.at(now_ns, seen(now_ns - ago_ns), sigma_bps) * ONE_E4)
+
+    def _believed(self, value_e4: float) -> float:
+        if self.left_s < self._undecided_s:
+            return value_e4
+        doubt_e4 = UNDECIDED_TICKS * self.rules.tick_e4
+        return min(ONE_E4 - doubt_e4, max(doubt_e4, value_e4))
 
     def rest(
         self, wallet: str, yes_side: int, price_e4: int, size_e6: int, owned: bool = False

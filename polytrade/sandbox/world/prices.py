@@ -28,6 +28,8 @@ BRIDGES_MAX: Final = 64
 """Minutes of the past kept filled in: an average touches two a coin."""
 SECONDS_MAX: Final = 2 * 86_400
 """Seconds kept of the time since the start: a strike is looked up at most a day later."""
+REPORTS_MAX: Final = 2_048
+"""Reports kept made: two minutes of eight coins, and the averages of some strikes."""
 LOST_MAX: Final = 10_000
 """Lost reports remembered: a scenario loses a handful."""
 CORRELATION: Final = 0.75
@@ -124,6 +126,7 @@ class Prices:
         self._next_ns = self.start_s * SECOND_NS + STEP_NS
         self._spell = CALM
         self._lost: dict[tuple[str, int], None] = {}
+        self._reports: dict[tuple[str, int], int] = {}
         self._bridges: dict[tuple[str, int], list[int]] = {}
         self._make_past(rng)
 
@@ -156,10 +159,17 @@ class Prices:
 
     def official_e18(self, coin: str, second: int) -> int:
         """`report_e18` whether or not its relays lost it: what markets are settled by."""
+        report_e18 = self._reports.get((coin, second))
+        if report_e18 is not None:
+            return report_e18
         price_e8 = self.second_e8(coin, second)
         if price_e8 < 0:
             return -1
-        return price_e8 * (ONE_E10 + self._basis_e10(self._by_coin[coin], second))
+        report_e18 = price_e8 * (ONE_E10 + self._basis_e10(self._by_coin[coin], second))
+        if len(self._reports) >= REPORTS_MAX:
+            del self._reports[next(iter(self._reports))]
+        self._reports[coin, second] = report_e18
+        return report_e18
 
     def twap_e18(self, coin: str, second: int, window_s: int) -> int:
         """The mean of the `window_s` official reports up to and including `second`, rounded down.

@@ -42,7 +42,7 @@ STOCK_EVERY: Final = 50
 LEVELS_AT_ONCE: Final = 12
 """New orders of a desk a look, once the venue runs; before, a book is there at once."""
 LEVELS_ALL: Final = 1_000
-LATENCIES_NS: Final = (80 * MS_NS, 150 * MS_NS, 230 * MS_NS, 350 * MS_NS)
+LATENCIES_NS: Final = (60 * MS_NS, 120 * MS_NS, 200 * MS_NS, 350 * MS_NS)
 BIASES: Final = (0.0, 0.12, -0.12, 0.05)
 CROWD_IN_MARKET: Final = 6
 NOISE_IN_MARKET: Final = 5
@@ -235,7 +235,7 @@ class _Room:
         self._next("noise", self._noise.gap_ns, self._trade)
 
     def _next(self, what: str, gap_ns: Callable[[float], int], action: Callable[[], None]) -> None:
-        """Plan the next act; a wait too long to foresee is drawn again later, at the rate of then."""
+        """Plan the next act; a wait too long to foresee is drawn anew at a later rate."""
         wait_ns = gap_ns(self._rate) if self._rate > ACTS_MIN else LOOK_MAX_NS + 1
         self._idle[what] = wait_ns > LOOK_MAX_NS
         self._plan(what, min(wait_ns, LOOK_MAX_NS), action)

@@ -96,7 +96,8 @@ class ClobVenue:
         )
         for rules in (self.rules, self.slow):
             self.exchange.open_market(rules)
-        self.bank.fund("0xmaker", CASH_E6)
+        self.bank.fund("0xmaker", 2 * CASH_E6)
+        self.bank.split("0xmaker", self.rules, CASH_E6)
         self._made = 0
 
     def _emit(self, event):

@@ -160,16 +160,21 @@ def test_what_nobody_subscribed_is_not_made() -> None:
 def test_rates_are_those_of_the_real_exchange() -> None:
     world = World()
     client = world.connect("binance", "/ws/btcusdt@bookTicker/btcusdt@trade")
-    rates = {}
-    for spell in ("calm", "busy"):
-        while world.prices.spell != spell:
-            world.run(5)
-        client.got.clear()
-        world.run(10)
-        trades = sum('"e":"trade"' in text for _, text in client.got)
-        rates[spell] = ((len(client.got) - trades) / 10, trades / 10)
-    assert 60 < rates["calm"][0] < 150 < rates["busy"][0] < 320
-    assert 12 < rates["calm"][1] < 35 < rates["busy"][1] < 80
+    world.run(30)
+    busy = 30 * world.prices.bustle()
+    trades = sum('"e":"trade"' in text for _, text in client.got)
+    assert 120 < (len(client.got) - trades) / busy < 190
+    assert 25 < trades / busy < 50
+
+
+def test_activity_scales_the_rates() -> None:
+    found = {}
+    for activity in (0.1, 1.0):
+        world = World(activity=activity)
+        client = world.connect("binance", "/ws/btcusdt@trade")
+        world.run(60)
+        found[activity] = len(client.got)
+    assert 5 < found[1.0] / found[0.1] < 15
 
 
 class TestBinance:
@@ -204,32 +209,27 @@ class TestBinance:
 
     def test_depth_differences_chain_and_agree_with_the_partial_book(self) -> None:
         world = World()
-        stream = "/ws/btcusdt@depth@100ms/btcusdt@depth20@100ms/btcusdt@depth"
+        stream = "/ws/btcusdt@depth@100ms/btcusdt@depth20@100ms"
         client = world.connect("binance", stream)
+        slow = world.connect("binance", "/ws/btcusdt@depth")
         world.run(30)
-        assert len(client.frames()) > 500
-        fast = [f for f in client.frames() if "e" in f and f["u"] - f["U"] >= 0]
-        pace_ms = {}
-        book: dict[str, dict[Decimal, str]] = {"b": {}, "a": {}}
-        last = None
+        book: dict[str, dict[str, str]] = {"b": {}, "a": {}}
+        differences = [f for f in client.frames() if "e" in f]
+        partial = {f["lastUpdateId"]: f for f in client.frames() if "e" not in f}
         agreed = 0
-        for frame in client.frames():
-            if "lastUpdateId" in frame:
-                if last == frame["lastUpdateId"] and agreed_full(book, frame):
-                    agreed += 1
-                continue
-            if last is None or frame["U"] == last + 1:
-                last = frame["u"]
-                pace_ms[frame["E"]] = frame
-                for side in ("b", "a"):
-                    for price, size in frame[side]:
-                        if Decimal(size):
-                            book[side][Decimal(price)] = size
-                        else:
-                            book[side].pop(Decimal(price), None)
-        assert len(pace_ms) > 250
-        assert len(fast) > len(pace_ms)
-        assert agreed > 100
+        for frame in differences:
+            for side in ("b", "a"):
+                for price, size in frame[side]:
+                    book[side][price] = size
+            if frame["u"] in partial:
+                agreed += best(book) == {
+                    "b": partial[frame["u"]]["bids"][:3],
+                    "a": partial[frame["u"]]["asks"][:3],
+                }
+        assert agreed > 200
+        for frames, least in ((differences, 250), (slow.frames(), 25)):
+            assert len(frames) > least
+            assert [f["U"] for f in frames[1:]] == [f["u"] + 1 for f in frames[:-1]]
 
     def test_book_tickers_carry_no_time_and_never_cross(self) -> None:
         world = World()
@@ -242,15 +242,14 @@ class TestBinance:
         assert ids == sorted(ids)
 
 
-def agreed_full(book: dict[str, dict[Decimal, str]], frame: Any) -> bool:
-    """Whether the followed differences give the partial book, once they cover it."""
-    for side, name, sign in (("b", "bids", -1), ("a", "asks", 1)):
-        best = sorted(book[side], key=lambda price: sign * price)[:5]
-        if [[Decimal(p), book[side][p]] for p in best] != [
-            [Decimal(p), q] for p, q in frame[name][:5]
-        ]:
-            return False
-    return True
+def best(book: dict[str, dict[str, str]]) -> dict[str, list[list[str]]]:
+    """The three best levels a side of followed differences."""
+    found = {}
+    for side, reverse in (("b", True), ("a", False)):
+        held = [price for price, size in book[side].items() if Decimal(size)]
+        prices = sorted(held, key=Decimal, reverse=reverse)[:3]
+        found[side] = [[price, book[side][price]] for price in prices]
+    return found
 
 
 class TestCoinbase:

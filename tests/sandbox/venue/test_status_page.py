@@ -1,4 +1,4 @@
-"""The status page: whole in itself, true to the status, and alive in a browser where there is one."""
+"""The status page: whole in itself, true to the status, alive in a browser if there is one."""
 
 import re
 import shutil

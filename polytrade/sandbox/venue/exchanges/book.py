@@ -13,6 +13,11 @@ LEVELS: Final = 40
 """Levels kept a side: bots read ten or twenty."""
 GAP_BPS: Final = 0.15
 """Mean distance between two levels."""
+NEAR: Final = 8
+HOLE: Final = 5.0
+"""Among so many best levels, no gap is wider than this many mean ones: a price that ran leaves
+one behind, and who takes the touch there would find the next level far away."""
+PRICE_MAX_E8: Final = 10**7 * ONE_E8
 SIZE_SPREAD: Final = 0.8
 """Standard deviation of the logarithm of a size."""
 AT_TOUCH: Final = 0.6
@@ -120,19 +125,20 @@ class ExchangeBook:
         return max(1, int(lots))
 
     def _fill(self, side: int) -> None:
-        """Bring the side to `LEVELS` levels at its far end."""
-        order = self._order[side]
-        while len(order) > LEVELS:
-            self._set(side, order[-1], 0)
-        if len(order) == LEVELS:
-            return
-        tick_e8 = self.pair.tick_e8
+        """Bring the side to `LEVELS` levels, without a hole near the touch."""
+        order, tick_e8 = self._order[side], self.pair.tick_e8
         mean = max(1.0, abs(order[0]) * GAP_BPS / 10_000)
         while len(order) < LEVELS:
             key = order[-1] + 1 + int(self._rng.expovariate(1 / mean))
-            if key * SIGNS[side] * tick_e8 <= 0 or abs(key) * tick_e8 > 10**7 * ONE_E8:
+            if not 0 < key * SIGNS[side] * tick_e8 <= PRICE_MAX_E8:
                 return
             self._set(side, key, self._size())
+        for index in range(NEAR):
+            if order[index + 1] - order[index] > HOLE * mean:
+                key = order[index] + 1 + int(self._rng.expovariate(1 / mean))
+                self._set(side, min(key, order[index + 1] - 1), self._size())
+        while len(order) > LEVELS:
+            self._set(side, order[-1], 0)
 
     def _set(self, side: int, key: int, lots: int) -> None:
         sizes, order = self._sizes[side], self._order[side]

@@ -129,7 +129,7 @@ class BybitFeed(ExchangeFeed):
             pair.price_text(price_e8 // pair.tick_e8)
             for price_e8 in (last, max(last, opened), min(last, opened), opened)
         ]
-        change_e4 = (last - opened) * 10_000 // opened if opened > 0 else 0
+        change_e4 = (last - opened) * 10_000 // opened
         data = {
             "symbol": pair.symbol,
             "lastPrice": texts[0],

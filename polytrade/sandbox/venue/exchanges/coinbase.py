@@ -15,6 +15,7 @@ from polytrade.core.units import MS_NS
 from polytrade.sandbox.dialects import Answer, loads
 from polytrade.sandbox.venue.exchanges.book import ExchangeBook, Print
 from polytrade.sandbox.venue.exchanges.feed import (
+    DAY_S,
     ExchangeFeed,
     Pending,
     StreamDialect,
@@ -33,7 +34,7 @@ FREE: Final = ("matches", "ticker", "heartbeat", "level2_batch")
 LOCKED: Final = ("level2", "level3", "full", "user")
 ADVANCED_FREE: Final = ("ticker", "market_trades", "heartbeats", "level2")
 SIDES: Final = ("buy", "sell")
-DAY_S: Final = 86_400
+
 
 Levels = list[tuple[int, int]]
 
@@ -237,7 +238,7 @@ class CoinbaseFeed(ExchangeFeed):
         """The last price and the last day."""
         pair = book.pair
         last = book.last.ticks if book.last else book.top(BUY)[0]
-        opened = max(1, self.opening_e8(self.coins[pair.symbol]) // pair.tick_e8)
+        opened = self.opening_e8(self.coins[pair.symbol]) // pair.tick_e8
         return {
             "price": pair.price_text(last),
             "open": pair.price_text(opened),

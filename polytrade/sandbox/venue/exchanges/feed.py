@@ -30,6 +30,7 @@ FOLLOW_BPS: Final = 0.2
 """A book follows the price when it is off by more than this, at full activity."""
 FOLLOW_BPS_MAX: Final = 1.0
 """At little activity it may be off further, but never more than this."""
+DAY_S: Final = 86_400
 CHURN_MAX: Final = 64
 """Changes of one book in one step of 50 ms: seven times the busiest mean."""
 
@@ -94,7 +95,7 @@ class ExchangeFeed(ABC):
         self._recorded: frozenset[str] = frozenset()
         self._clients: WeakSet[StreamDialect] = WeakSet()
         self._pending: dict[str, Pending] = {}
-        self._second = 0
+        self._second = self.schedule.now_ns // SECOND_NS
         self._pulse_at: Planned | None = None
         self._awake = False
         self._plan(self.schedule.now_ns + 1)
@@ -185,8 +186,9 @@ class ExchangeFeed(ABC):
         return rfc3339(self.schedule.now_ns)
 
     def opening_e8(self, coin: str) -> int:
-        """The price 24 hours ago."""
-        return self.prices.second_e8(coin, self.schedule.now_ns // SECOND_NS - 86_400)
+        """The price 24 hours ago; today's when that is no longer known."""
+        ago_e8 = self.prices.second_e8(coin, self.schedule.now_ns // SECOND_NS - DAY_S)
+        return ago_e8 if ago_e8 > 0 else self.prices.spot_e8(coin)
 
     def _plan(self, due_ns: int) -> None:
         if self._pulse_at is not None:

@@ -113,7 +113,7 @@ class KrakenFeed(ExchangeFeed):
         pair = book.pair
         (bid, bid_lots), (ask, ask_lots) = book.touch()
         last = book.last.ticks if book.last is not None else bid
-        opened = max(1, self.opening_e8(coin) // pair.tick_e8)
+        opened = self.opening_e8(coin) // pair.tick_e8
         sign = "-" if last < opened else ""
         percent = abs(last - opened) * 10_000 // opened
         return (

@@ -126,8 +126,8 @@ BINANCE: Final = Exchange(
     lot_digits=5,
     spread_bps=0.0,
     lag_ns=0,
-    churn_per_s=130.0,
-    trade_share=0.22,
+    churn_per_s=200.0,
+    trade_share=0.16,
     sweep_share=0.5,
 )
 COINBASE: Final = Exchange(
