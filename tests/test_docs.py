@@ -72,8 +72,9 @@ def test_stale_page_is_found_and_written(
 
 
 def test_generated_pages_say_so(gen_docs: ModuleType) -> None:
+    in_part = {"docs/sandbox.md": "<!-- faults -->"}
     for name, page in gen_docs.PAGES.items():
-        assert page().startswith(gen_docs.NOTICE), name
+        assert in_part[name] in page() if name in in_part else page().startswith(gen_docs.NOTICE)
 
 
 def test_every_setting_is_documented() -> None:

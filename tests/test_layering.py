@@ -61,6 +61,7 @@ LAYERS: dict[str, int] = {
     "polytrade.doctor": 4,
     "polytrade.doctor_hosts": 4,
     "polytrade.cli": 4,
+    "polytrade.cli_sandbox": 4,
     "polytrade.__main__": 4,
 }
 FOLDERS = {

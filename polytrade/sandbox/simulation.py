@@ -67,16 +67,10 @@ class Simulation:
             self.schedule,
             self.exchange,
             self.prices,
-            CalendarSettings(
-                seed=seed,
-                coins=options.coins,
-                windows=options.windows,
-                windows_ahead=options.windows_ahead,
-                ladder_coins=options.coins[:1] if options.slow_markets else (),
-                slow=tuple(event.slug for event in SLOW_EVENTS) if options.slow_markets else (),
-            ),
+            _calendar_settings(options),
             self.market_channel.announce,
         )
+        self.calendar.on_forgotten = self.market_channel.forget
         self.exchanges = make_exchanges(
             Surroundings(
                 schedule=self.schedule,
@@ -110,3 +104,15 @@ class Simulation:
     def _tell(self, event: VenueEvent) -> None:
         for listener in self.listeners:
             listener(event)
+
+
+def _calendar_settings(options: VenueOptions) -> CalendarSettings:
+    slow = options.slow_markets
+    return CalendarSettings(
+        seed=options.seed,
+        coins=options.coins,
+        windows=options.windows,
+        windows_ahead=options.windows_ahead,
+        ladder_coins=options.coins[:1] if slow else (),
+        slow=tuple(event.slug for event in SLOW_EVENTS) if slow else (),
+    )

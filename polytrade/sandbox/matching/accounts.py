@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from polytrade.core.ids import BUY
-from polytrade.core.units import ONE_E6, decimal_text, share_e6_down
+from polytrade.core.units import ONE_E6, share_e6_down
 from polytrade.sandbox.matching.orders import COMPLEMENTARY, MINT, Refused, Trade
 from polytrade.sandbox.matching.rules import MarketRules
 
@@ -73,7 +73,8 @@ class Bank:
 
     def withdraw(self, wallet: str, cash_e6: int) -> None:
         """Take collateral out of the venue's sight; raises Refused when there is less."""
-        self._need(wallet, self.cash_e6(wallet), cash_e6)
+        self._check_amount(cash_e6)
+        self._need(self.cash_e6(wallet), cash_e6)
         self._account(wallet).cash_e6 -= cash_e6
         self._paid_in_e6 -= cash_e6
         self.on_less(wallet)
@@ -159,7 +160,8 @@ class Bank:
         shares exist and nobody knows what they are worth.
         """
         for wallet, account in self._accounts.items():
-            if any(token_id in account.shares_e6 for token_id in rules.tokens):
+            tokens = (account.shares_e6.keys() | account.pending_e6.keys()) & set(rules.tokens)
+            if tokens:
                 if rules.condition not in self._payouts_e6:
                     raise ValueError(f"expected {rules.condition} to be resolved before forgotten")
                 self.redeem(wallet, rules)
@@ -169,7 +171,7 @@ class Bank:
     def split(self, wallet: str, rules: MarketRules, size_e6: int) -> None:
         """Turn collateral into as many shares of each token (protocols 10.1); Refused if short."""
         self._check_market(rules, size_e6)
-        self._need(wallet, self.cash_e6(wallet), size_e6)
+        self._need(self.cash_e6(wallet), size_e6)
         account = self._account(wallet)
         account.cash_e6 -= size_e6
         self._collateral_e6[rules.condition] += size_e6
@@ -181,7 +183,7 @@ class Bank:
         """Turn shares of both tokens back into collateral; Refused when one of them is short."""
         self._check_market(rules, size_e6)
         for token_id in rules.tokens:
-            self._need(wallet, self.shares_e6(wallet, token_id), size_e6)
+            self._need(self.shares_e6(wallet, token_id), size_e6)
         account = self._account(wallet)
         for token_id in rules.tokens:
             _add(account.shares_e6, token_id, -size_e6)
@@ -282,11 +284,15 @@ class Bank:
     def _check_market(self, rules: MarketRules, size_e6: int) -> None:
         if rules.condition not in self._collateral_e6:
             raise Refused(f"unknown condition: {rules.condition}")
-        if size_e6 <= 0:
-            raise Refused(f"invalid amount: {decimal_text(-size_e6, 6)}")
+        self._check_amount(size_e6)
 
     @staticmethod
-    def _need(wallet: str, balance_e6: int, amount_e6: int) -> None:
+    def _check_amount(amount_e6: int) -> None:
+        if amount_e6 <= 0:
+            raise Refused("invalid amount: expected more than 0")
+
+    @staticmethod
+    def _need(balance_e6: int, amount_e6: int) -> None:
         if balance_e6 < amount_e6:
             raise Refused(balance_text(balance_e6, amount_e6))
 

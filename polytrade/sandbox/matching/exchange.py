@@ -46,7 +46,7 @@ from polytrade.sandbox.schedule import Schedule
 OPEN_MAX: Final = 100_000
 """Open orders in one market: some hundred times what the busiest real ones show; 100 MB."""
 FORGET_AGAIN_NS: Final = SECOND_NS
-NOT_FOUND: Final = "order not found or already canceled"
+NOT_FOUND: Final = "Order not found or already canceled"
 TOO_LATE: Final = "already canceled or matched"
 HELD: Final = "order can't be canceled while delayed"
 
@@ -137,11 +137,11 @@ class Exchange:
         market = self.markets.get(condition)
         if market is None:
             return
-        market.accepting = False
-        if market.unsettled:
+        if market.unsettled and market.resolved:
             self._schedule.after(FORGET_AGAIN_NS, lambda: self.forget_market(condition))
             return
         self._bank.forget_market(market.rules)
+        market.accepting = False
         self._engine.cancel_all(market, CANCELED)
         del self.markets[condition]
         for token_id in market.rules.tokens:

@@ -80,15 +80,29 @@ def too_many(verdict: Verdict) -> Response:
     return answer(verdict.body(), 429, verdict.headers)
 
 
+class _Broken:
+    """The first half of an answer's body, and then AnswerLost."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body[: len(body) // 2]]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if not self._left:
+            raise AnswerLost
+        return self._left.pop()
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
 def lost(response: Response, body: bytes) -> Response:
     """The answer, broken off in its middle: a client sees the connection end, never a result."""
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield body[: len(body) // 2]
-        await trio.lowlevel.checkpoint()
-        raise AnswerLost
-
-    halved = Response(broken(), status=response.status_code, headers=dict(response.headers))
+    headers = dict(response.headers)
+    halved = Response(_Broken(body), status=response.status_code, headers=headers)
     halved.content_length = len(body)
     return halved
 

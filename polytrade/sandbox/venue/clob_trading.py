@@ -8,7 +8,7 @@ import trio
 from quart import Response
 from quart_trio import QuartTrio
 
-from polytrade.core.units import MS_NS, SECOND_NS
+from polytrade.core.units import SECOND_NS
 from polytrade.sandbox.matching.admission import DEAD
 from polytrade.sandbox.matching.orders import DELAYED, Order, Placement, Refused
 from polytrade.sandbox.venue.auth import ApiKey, AuthRefused, verify_order
@@ -38,6 +38,8 @@ CANCELS_MAX: Final = 3000
 """Order ids one `DELETE /orders` takes, as the newest official client has it."""
 HELD_EXTRA_S: Final = 5
 """A held order whose delay is so long past is answered as delayed."""
+STEP_S: Final = 0.001
+"""Between looks at an order whose delay is over and whose venue is behind."""
 BAD_PAYLOAD: Final = "Invalid order payload"
 BAD_ORDER_ID: Final = "Invalid orderID"
 NOT_FOUND: Final = "Order not found or already canceled"
@@ -142,9 +144,10 @@ class _Trading:
             return
         length_s = (until_ns - venue.schedule.now_ns) / SECOND_NS
         with trio.move_on_after(length_s + HELD_EXTRA_S):
+            await trio.sleep(length_s)
+            venue.catch_up()
             while any(kept.held_until_ns and _held(kept.placement.order) for kept in entries):
-                wait_ns = max(until_ns - venue.schedule.now_ns, MS_NS)
-                await trio.sleep(wait_ns / SECOND_NS)
+                await trio.sleep(STEP_S)
                 venue.catch_up()
 
     def _final(self, kept: _Kept) -> Placement:

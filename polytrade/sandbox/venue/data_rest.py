@@ -12,7 +12,7 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from polytrade.core.units import decimal_text, parse_scaled
+from polytrade.core.units import ONE_E6, SECOND_NS, decimal_text, parse_scaled
 from polytrade.polymarket.signing import POLYGON
 from polytrade.sandbox.matching.orders import Refused
 from polytrade.sandbox.venue.auth import ApiKey, AuthRefused
@@ -89,7 +89,7 @@ def _add_trades(app: QuartTrio, venue: "LocalVenue", answered: Answered) -> None
         found: list[tuple[Listing, Leg]] = []
         for leg in legs(venue):
             listing = venue.calendar.by_condition.get(leg.trade.condition)
-            second = leg.trade.match_ns // 1_000_000_000
+            second = leg.trade.match_ns // SECOND_NS
             if (
                 listing is not None
                 and (leg.is_taker or not taker_only)
@@ -141,7 +141,7 @@ def _add_positions(app: QuartTrio, venue: "LocalVenue", answered: Answered) -> N
             if listing is None or (conditions and listing.rules.condition not in conditions):
                 continue
             token = listing.rules.tokens.index(token_id)
-            total_e6 += size_e6 * price_e6(venue, listing, token) // 1_000_000
+            total_e6 += size_e6 * price_e6(venue, listing, token) // ONE_E6
         return json_answer({"data": {"proxy_wallet": user, "value": number(total_e6, 6)}})
 
     @app.get("/v2/approvals")
@@ -220,11 +220,14 @@ def _page(rows: list[Row]) -> Response:
 
 def _wallet_view(venue: "LocalVenue", kind: str) -> Callable[[], Awaitable[Response]]:
     async def view() -> Response:
-        raw = await request.get_data()
+        raw = await request.get_data(as_text=False)
+        assert isinstance(raw, bytes), "asked for bytes"
         body = await request.get_json(force=True, silent=True)
         venue.catch_up()
         try:
-            key = venue.keys.authenticate(request.headers, "POST", request.path, raw, venue.now_s())
+            key = venue.keys.authenticate(
+                dict(request.headers), "POST", request.path, raw, venue.now_s()
+            )
             return json_answer(_operate(venue, kind, key, body))
         except AuthRefused as refused:
             return json_answer(refused.body, refused.status)

@@ -9,6 +9,7 @@ from polytrade.sandbox.endpoints import Endpoints
 from polytrade.sandbox.matching.exchange import Exchange
 from polytrade.sandbox.simulation import Simulation
 from polytrade.sandbox.venue.auth import KeyStore
+from polytrade.sandbox.venue.chain import Chain
 from polytrade.sandbox.venue.heartbeats import Heartbeats
 from polytrade.sandbox.venue.limits import Limits
 from polytrade.sandbox.venue.notifications import Notifications
@@ -50,6 +51,7 @@ class LocalVenue:
         self.limits = Limits()
         self.heartbeats = Heartbeats(self.schedule, self._drop_orders)
         self.troubles = Troubles(self.schedule)
+        self.chain = Chain(self)
         self.scenario: Scenario | None = None
         steps = () if options.scenario is None else load_scenario(options.scenario)
         self.play(steps)

@@ -55,8 +55,8 @@ class VenueOptions:
 
 def _chosen(field: str, found: tuple[str, ...], known: tuple[str, ...]) -> Iterable[Problem]:
     if not found or len(set(found)) != len(found) or not set(found) <= set(known):
-        named = ", ".join(found) or "none"
-        yield Problem(f"expected one or more of {', '.join(known)}, each once, found {named}", field)
+        wanted, named = ", ".join(known), ", ".join(found) or "none"
+        yield Problem(f"expected one or more of {wanted}, each once, found {named}", field)
 
 
 def _within(field: str, found: float, low: float, high: float) -> Iterable[Problem]:

@@ -101,7 +101,8 @@ class CalendarSettings:
 class Calendar:
     """The markets of the venue by slug, condition and token, from their listing to oblivion.
 
-    `announce(kind, message)` gets the market channel's `new_market` and `market_resolved`.
+    `announce(kind, message)` gets the market channel's `new_market` and `market_resolved`,
+    `on_forgotten` the condition of a market of which nothing is kept any more.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Calendar:
         self.by_condition: dict[str, Listing] = {}
         self.by_token: dict[str, Listing] = {}
         self.topics: dict[str, Topic] = {}
+        self.on_forgotten: Callable[[str], None] = lambda condition: None
         self._schedule = schedule
         self._exchange = exchange
         self._prices = prices
@@ -347,6 +349,7 @@ class Calendar:
             for token in listing.rules.tokens:
                 del self.by_token[token]
             self._exchange.forget_market(listing.rules.condition)
+            self.on_forgotten(listing.rules.condition)
 
     def _now_ms(self) -> int:
         return self._schedule.now_ns // MS_NS

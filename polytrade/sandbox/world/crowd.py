@@ -21,8 +21,8 @@ BURSTS_FROM: Final = 5.0
 MOOD_SHARE: Final = 0.16
 DEBT_MAX_S: Final = 2.0
 """Seconds of acts left out at most to make up for others' changes."""
-ALLOWED_TICKS: Final = 0.2
-STALE_TICKS: Final = 0.6
+ALLOWED_TICKS: Final = 0.5
+STALE_TICKS: Final = 0.9
 """An order this far on the wrong side of the value is taken off."""
 LATENCY_NS: Final = (60 * MS_NS, 180 * MS_NS)
 SWEEP_GAP_NS: Final = 3 * MS_NS
@@ -31,7 +31,7 @@ OWNED: Final = 0.2
 """Orders that sell shares their wallet has; the others buy the other token."""
 SETS_E6: Final = 3_000 * ONE_E6
 SETS_MIN_E6: Final = 1_500 * ONE_E6
-AT_TOUCH: Final = 0.62
+AT_TOUCH: Final = 0.66
 AT_END: Final = 0.15
 DISTANCES: Final = (1,) * 11 + (2,) * 7 + (3,) * 8 + (4,) * 8 + (5,) * 5 + (6,) * 3 + (7, 7)
 FAR: Final = (8,) * 4 + (9,) * 7 + (10,) * 5 + (11, 11, 12, 13, 15, 20, 30, 38)

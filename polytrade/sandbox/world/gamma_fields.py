@@ -146,6 +146,7 @@ def series_object(series: Series, created_s: int) -> Obj:
 
 
 def tag_object(tag: Tag, topic: Topic) -> Obj:
+    """A tag as events have it."""
     return {
         "id": tag.id,
         "label": tag.label,
@@ -216,6 +217,7 @@ def charge_fields(listing: Listing) -> Obj:
 
 
 def closing_fields(listing: Listing) -> Obj:
+    """What a resolved market has besides."""
     told: Obj = {
         "closedTime": gamma_time(listing.closed_s),
         "automaticallyResolved": listing.kind in (UPDOWN, ABOVE),

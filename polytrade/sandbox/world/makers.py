@@ -17,7 +17,7 @@ HALF_TICKS: Final = 0.27
 UNREST_SHARE: Final = 0.35
 """Of the value's recent moves, by which quotes are wider."""
 UNREST_MEMORY: Final = 0.8
-KEEP_TICKS: Final = 0.45
+KEEP_TICKS: Final = 0.9
 """A value that moved less than this does not move quotes: place in the queue is worth something."""
 REFRESH_NS: Final = 1_500 * MS_NS
 """How often what was filled is filled up again while nothing moves."""

@@ -198,13 +198,22 @@ def test_a_new_tick_is_told_before_the_orders_off_it_go() -> None:
     assert (off.status, on.status, floor.rules.tick_e4) == ("CANCELED", "LIVE", 100)
 
 
-@pytest.mark.parametrize(("token", "price_e4"), [(0, 9700), (NO, 9700), (0, 9601)])
-def test_prices_near_the_end_make_the_tick_finer(token: int, price_e4: int) -> None:
-    floor = Floor(tick_e4=100 if price_e4 % 100 == 0 else 1)
-    coarse = floor.rules.tick_e4 == 100
-    floor.buy("bob", price_e4, 10, token=token)
-    assert floor.rules.tick_e4 == (10 if coarse else 1)
-    assert ("TickChanged" in floor.kinds()) is coarse
+@pytest.mark.parametrize(
+    ("token", "side", "price_e4"), [(0, BUY, 9700), (NO, BUY, 9700), (0, SELL, 300)]
+)
+def test_prices_near_the_end_make_the_tick_finer(token: int, side: int, price_e4: int) -> None:
+    floor = Floor()
+    floor.place("bob", side, price_e4, 10, token=token)
+    assert floor.rules.tick_e4 == 10
+    assert floor.kinds()[-1] == "TickChanged"
+
+
+def test_a_trade_near_the_end_makes_the_tick_finer() -> None:
+    floor = Floor()
+    floor.sell("alice", 9700, 10)
+    assert floor.rules.tick_e4 == 100
+    floor.buy("bob", 9700, 10)
+    assert floor.rules.tick_e4 == 10
 
 
 def test_the_tick_is_made_finer_once_and_never_coarser_by_itself() -> None:
@@ -300,6 +309,18 @@ def test_a_forgotten_market_pays_its_holders_after_its_last_trade() -> None:
     assert floor.bank.cash_total_e6() == floor.bank.paid_in_e6() == 6_000 * E6
     with pytest.raises(Refused, match="unknown condition"):
         floor.bank.split("alice", floor.rules, E6)
+
+
+def test_a_market_of_unknown_worth_is_not_forgotten_while_a_trade_is_under_way() -> None:
+    floor = Floor(wallets=("alice", "bob"))
+    for wallet in ("alice", "bob"):
+        floor.bank.merge(wallet, floor.rules, 1_000 * E6)
+    floor.buy("alice", 5000, 10)
+    floor.buy("bob", 5000, 10, token=NO)
+    with pytest.raises(ValueError, match="to be resolved"):
+        floor.exchange.forget_market(CONDITION)
+    floor.run(10)
+    floor.check_laws()
 
 
 def test_splitting_and_merging_need_what_they_take() -> None:

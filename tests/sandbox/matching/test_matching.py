@@ -3,6 +3,7 @@
 import pytest
 
 from polytrade.core.ids import BUY, NO, SELL
+from polytrade.sandbox.matching import exchange
 from polytrade.sandbox.matching.orders import (
     COMPLEMENTARY,
     FAK,
@@ -347,7 +348,7 @@ def test_cancels_say_why_they_cannot() -> None:
     assert floor.exchange.cancel(order.order_id) == ""
     assert floor.kinds() == ["level 5000 0", "CANCELLATION bob CANCELED"]
     assert floor.exchange.cancel(order.order_id) == "already canceled or matched"
-    assert floor.exchange.cancel("0x00") == "order not found or already canceled"
+    assert floor.exchange.cancel("0x00") == "Order not found or already canceled"
 
 
 def test_cancels_by_what_orders_have_in_common() -> None:
@@ -355,13 +356,28 @@ def test_cancels_by_what_orders_have_in_common() -> None:
     first = floor.buy("bob", 3000, 10).order
     second = floor.buy("bob", 3000, 10, token=NO).order
     third = floor.buy("alice", 3000, 10).order
-    exchange = floor.exchange
-    assert exchange.cancel_where(owner="key-bob", token=NO) == [second.order_id]
-    assert exchange.cancel_where(wallet="bob", condition="0xother") == []
-    assert exchange.cancel_where(wallet="bob") == [first.order_id]
-    assert exchange.open_orders("key-bob") == []
-    assert exchange.open_orders("key-alice") == [third]
-    assert exchange.cancel_where(condition=floor.rules.condition) == [third.order_id]
+    venue = floor.exchange
+    assert venue.cancel_where(owner="key-bob", token=NO) == [second.order_id]
+    assert venue.cancel_where(wallet="bob", condition="0xother") == []
+    assert venue.cancel_where(wallet="bob") == [first.order_id]
+    assert venue.open_orders("key-bob") == []
+    assert venue.open_orders("key-alice") == [third]
+    assert venue.cancel_where(condition=floor.rules.condition) == [third.order_id]
+
+
+def test_a_market_holds_only_so_many_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "OPEN_MAX", 2)
+    floor = Floor()
+    floor.buy("bob", 4000, 10)
+    floor.buy("bob", 4000, 10)
+    text = floor.refusal(floor.order("bob", BUY, 4000, 10))
+    assert text == "could not insert order: too many open orders in the market"
+
+
+def test_a_condition_is_opened_once() -> None:
+    floor = Floor()
+    with pytest.raises(ValueError, match="expected a new condition"):
+        floor.exchange.open_market(floor.rules)
 
 
 def test_a_refused_order_changes_nothing() -> None:

@@ -312,3 +312,11 @@ async def test_a_block_is_a_page_of_html():
     assert response.status_code == 403
     assert response.content_type.startswith("text/html")
     assert "blocked" in await response.get_data(as_text=True)
+
+
+async def test_a_request_waits_for_a_venue_that_is_behind():
+    venue, client, _ = clob_rig()
+    turns = [False, False, True]
+    venue.catch_up = lambda: turns.pop(0)
+    assert await client.get("/ok") == (200, "OK")
+    assert turns == []

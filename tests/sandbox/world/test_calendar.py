@@ -147,6 +147,8 @@ def test_the_daemon_knows_every_market_by_its_names() -> None:
 def test_a_window_lives_from_its_listing_to_oblivion() -> None:
     world = begun(coins=("btc",), windows=("5m",), windows_ahead=1, forget_after_s=600)
     slug, start_s, end_s = five()
+    forgotten: list[str] = []
+    world.calendar.on_forgotten = forgotten.append
     listing = world.listing(slug)
     market = world.exchange.markets[listing.rules.condition]
     assert (listing.start_s, listing.end_s, listing.strike_e18) == (start_s, end_s, -1)
@@ -187,6 +189,7 @@ def test_a_window_lives_from_its_listing_to_oblivion() -> None:
     world.until(end_s + 18 + 600)
     assert slug not in world.calendar.listings
     assert listing.rules.tokens[0] not in world.calendar.by_token
+    assert listing.rules.condition in forgotten
 
 
 def test_the_final_price_of_a_window_is_the_strike_of_the_next() -> None:

@@ -272,7 +272,8 @@ class CoinbaseChannels(StreamDialect):
         for item in named if isinstance(named, list) else []:
             own = item.get("product_ids") if isinstance(item, dict) else None
             name = str(item.get("name")) if isinstance(item, dict) else str(item)
-            channels.setdefault(name, []).extend(map(str, own or products))
+            chosen = own if isinstance(own, list) else products
+            channels.setdefault(name, []).extend(map(str, chosen))
         return self._exchange(str(order["type"]), channels)
 
     def _exchange(self, verb: str, channels: Mapping[str, list[str]]) -> list[Answer]:
