@@ -6,7 +6,7 @@ this client, or None when it is not subscribed to it.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
 import orjson
@@ -69,6 +69,14 @@ class Dialect(Protocol):
     @property
     def subscriptions(self) -> frozenset[str]:
         """What is subscribed, in the endpoint's own terms."""
+
+
+@runtime_checkable
+class Greets(Protocol):
+    """A dialect that speaks first."""
+
+    def greet(self) -> list[Answer]:
+        """What is said on connecting."""
 
 
 class BookDumps(Protocol):

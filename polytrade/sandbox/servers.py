@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 
 from polytrade.errors import ConfigError, Problem
 from polytrade.sandbox.connection import HANDSHAKE_S, INBOUND_MAX, Connection
+from polytrade.sandbox.dialects import Greets
 from polytrade.sandbox.endpoints import Endpoint, Endpoints
 
 CLIENTS_MAX: Final = 64
@@ -102,6 +103,8 @@ def _welcome(
     if dialect.subscriptions:
         endpoints.on_activity()
     nursery.start_soon(connection.run_writer)
+    for text, kind in dialect.greet() if isinstance(dialect, Greets) else ():
+        connection.put(text, kind)
     return connection
 
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from polytrade.core.units import SECOND_NS
+from polytrade.core.units import ONE_E6, SECOND_NS
 from polytrade.sandbox.dialects import Played
 from polytrade.sandbox.matching.accounts import Bank
 from polytrade.sandbox.matching.events import VenueEvent
@@ -24,6 +24,8 @@ from polytrade.sandbox.world.traders import Traders, TraderSettings
 
 WARM_UP_S: Final = 20
 """Market time lived before anybody hears: makers have quoted, the first trades are done."""
+REWARDS_E6: Final = 1_000_000 * ONE_E6
+"""What liquidity rewards are paid from: months of every market's daily pool."""
 
 Publish = Callable[[str, Played], None]
 """A frame for the clients of an endpoint."""
@@ -53,6 +55,7 @@ class Simulation:
         self.schedule = Schedule(start_ns - WARM_UP_S * SECOND_NS)
         self.prices = Prices(seed, {coin: COINS[coin] for coin in options.coins}, self.schedule)
         self.bank = Bank()
+        self.bank.fund_rewards(REWARDS_E6)
         self.exchange = Exchange(
             self.schedule, self.bank, random.Random(f"{seed}|exchange"), self._tell
         )

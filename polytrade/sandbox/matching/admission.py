@@ -30,6 +30,9 @@ BAD_EXPIRATION: Final = "invalid expiration"
 OWN_ORDER: Final = "invalid order: order crosses an order of the same wallet"
 MARKET_FULL: Final = "could not insert order: too many open orders in the market"
 
+GTD_GRACE_S: Final = 5
+"""An expiration may be so much too early; what the venue allows is not documented."""
+
 
 def check_form(order: Order, rules: MarketRules, now_ns: int, gtd_min_s: int) -> None:
     """What can be said of an order without the book; raises Refused."""
@@ -44,7 +47,8 @@ def check_form(order: Order, rules: MarketRules, now_ns: int, gtd_min_s: int) ->
     if order.post_only and order.order_type in MARKET_TYPES:
         raise Refused(POST_ONLY_TYPE)
     if order.order_type == GTD:
-        if order.expires_s * SECOND_NS < now_ns + gtd_min_s * SECOND_NS:
+        # Clients reckon from a whole second, and their orders take a while to arrive.
+        if order.expires_s < now_ns // SECOND_NS + gtd_min_s - GTD_GRACE_S:
             raise Refused(BAD_EXPIRATION)
     elif order.expires_s:
         raise Refused(BAD_EXPIRATION)

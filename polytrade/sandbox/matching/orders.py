@@ -124,7 +124,8 @@ class MakerFill:
 class Trade:
     """One taker order against one or more maker orders, settled as one transaction.
 
-    `cash_e6` is what the taker paid or received, fee apart; its price is `cash_e6 / size_e6`.
+    `cash_e6` is what the taker paid or received, fee apart; its price is `cash_e6 / size_e6`. A
+    trade that is sent again has another `transaction_hash`.
     """
 
     trade_id: str

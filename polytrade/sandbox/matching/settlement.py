@@ -75,9 +75,13 @@ class Settlement:
         parts = (text[:8], text[8:12], f"4{text[13:16]}", f"{variant}{text[17:20]}", text[20:])
         return "-".join(parts)
 
+    def _new_hash(self) -> str:
+        return f"0x{self._rng.randrange(1 << 256):064x}"
+
     def begin(self, market: Market, trade: Trade, settings: ExchangeSettings) -> None:
         """Take a trade on: balances move, and its way on chain is planned."""
         self._bank.begin(trade, market.rules)
+        trade.transaction_hash = self._new_hash()
         self.trades[trade.trade_id] = trade
         market.unsettled += 1
         for owner in _owners(trade):
@@ -104,8 +108,8 @@ class Settlement:
     def _change(self, market: Market, trade: Trade, status: str) -> None:
         trade.status = status
         trade.update_ns = self._schedule.now_ns
-        if status == MINED:
-            trade.transaction_hash = f"0x{self._rng.randrange(1 << 256):064x}"
+        if status == RETRYING:
+            trade.transaction_hash = self._new_hash()
         elif status == CONFIRMED:
             self._bank.confirm(trade, market.rules)
         elif status == FAILED:

@@ -27,8 +27,7 @@ class Floor:
     """Places and cancels orders of the venue's own traders.
 
     Every trader is a wallet, `trader:<kind>-<n>`. A refusal is counted under its text in `refused`,
-    never raised: traders go on. `missed` counts fill-and-kill orders that met nobody, `changes`
-    orders that came to rest or were taken off.
+    never raised: traders go on. `missed` counts fill-and-kill orders that met nobody.
     """
 
     def __init__(self, schedule: Schedule, exchange: Exchange, bank: Bank, seed: int) -> None:
@@ -37,7 +36,6 @@ class Floor:
         self.bank = bank
         self.refused: Counter[str] = Counter()
         self.orders = 0
-        self.changes = 0
         self.missed = 0
         self._seed = seed
         self._addresses: dict[str, str] = {}
@@ -84,10 +82,7 @@ class Floor:
         price_e4 = yes_price_e4 if token == YES else ONE_E4 - yes_price_e4
         order = self._order(wallet, rules.condition, token, side, price_e4, size_e6)
         order.post_only = True
-        if self._place(order) is None:
-            return None
-        self.changes += 1
-        return order
+        return order if self._place(order) is not None else None
 
     def take(
         self, wallet: str, rules: MarketRules, token: int, side: int, price_e4: int, size_e6: int
@@ -112,7 +107,6 @@ class Floor:
         if reason:
             self._refuse(reason)
             return False
-        self.changes += 1
         return True
 
     def split(self, wallet: str, rules: MarketRules, size_e6: int) -> None:

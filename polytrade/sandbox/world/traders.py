@@ -42,6 +42,7 @@ STOCK_EVERY: Final = 50
 LEVELS_AT_ONCE: Final = 12
 """New orders of a desk a look, once the venue runs; before, a book is there at once."""
 LEVELS_ALL: Final = 1_000
+"""More than any grid of whole cents has."""
 LATENCIES_NS: Final = (60 * MS_NS, 120 * MS_NS, 200 * MS_NS, 350 * MS_NS)
 BIASES: Final = (0.0, 0.12, -0.12, 0.05)
 CROWD_IN_MARKET: Final = 6

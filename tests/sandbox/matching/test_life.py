@@ -44,7 +44,7 @@ def test_trades_have_uuids_and_from_mined_on_a_transaction() -> None:
     trade = floor.trade()
     form = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
     assert re.fullmatch(form, trade.trade_id)
-    assert trade.transaction_hash == ""
+    assert re.fullmatch("0x[0-9a-f]{64}", trade.transaction_hash)
     floor.run(2)
     assert re.fullmatch("0x[0-9a-f]{64}", trade.transaction_hash)
     assert (trade.match_ns, trade.update_ns) == (START_NS, START_NS + 2_000 * MS_NS)

@@ -272,7 +272,7 @@ def test_both_sides_of_an_own_mint_must_be_covered() -> None:
             {"order_type": FOK, "cash_e6": 500_000},
             "invalid amount for a marketable BUY order ($0.5), min size: $1",
         ),
-        ({"order_type": "GTD", "expires_s": 1_800_000_179}, "invalid expiration"),
+        ({"order_type": "GTD", "expires_s": 1_800_000_174}, "invalid expiration"),
         ({"expires_s": 1_800_000_500}, "invalid expiration"),
         (
             {"size_e6": 2_500 * E6},
