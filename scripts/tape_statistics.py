@@ -63,7 +63,7 @@ LABELS: Final = {
     "far": ("changes 4 cents away or more", "{:.0%}"),
     "at_end": ("changes at 0.01 or 0.99", "{:.0%}"),
     "removed": ("changes that empty a level", "{:.2%}"),
-    "touch_moves": ("moves of the touch a minute", "{:.0f}"),
+    "touch_moves": ("moves of the touch to another cent a minute", "{:.0f}"),
     "trades_mean": ("trades a second, mean", "{:.1f}"),
     "trades_p50": ("trades a second, p50", "{:.0f}"),
     "trades_p99": ("trades a second, p99", "{:.0f}"),
@@ -131,6 +131,7 @@ class _Market:
     token: str = ""
     """The token first seen: prices are in its terms."""
     touch: tuple[str, str] = ("", "")
+    cents: tuple[int, int] = (-1, -1)
     sampled_ns: int = 0
     current: Slice = attrs.field(factory=Slice)
 
@@ -225,9 +226,10 @@ class TapeStatistics:
         for row in rows:
             touch = (row["best_bid"], row["best_ask"])
             if row["asset_id"] == market.token and touch != market.touch:
-                found.moves += market.touch != ("", "")
-                market.touch = touch
                 low, high = float(touch[0] or 0), float(touch[1] or 1)
+                cents = (math.floor(100 * low + 1e-6), math.ceil(100 * high - 1e-6))
+                found.moves += market.cents not in ((-1, -1), cents)
+                market.touch, market.cents = touch, cents
                 if 0 < low < high < 1:
                     self.lead.take_quote(ts_ns, name, (low + high) / 2)
 

@@ -24,6 +24,7 @@ DEBT_MAX_S: Final = 2.0
 ALLOWED_TICKS: Final = 0.5
 STALE_TICKS: Final = 0.9
 """An order this far on the wrong side of the value is taken off."""
+STALE_MIN_E4: Final = 30
 LATENCY_NS: Final = (60 * MS_NS, 180 * MS_NS)
 SWEEP_GAP_NS: Final = 3 * MS_NS
 IMPROVES: Final = 0.02
@@ -82,7 +83,7 @@ class Crowd:
         if abs(value_e4 - self._swept_e4) < 0.3 * tick_e4:
             return
         self._swept_e4 = value_e4
-        slack_e4 = STALE_TICKS * tick_e4
+        slack_e4 = max(STALE_TICKS * tick_e4, STALE_MIN_E4)
         kept: list[Order] = []
         stale: list[Order] = []
         for order in self._orders:

@@ -16,6 +16,8 @@ HALF_TICKS: Final = 0.27
 """Least distance of a quote from the value, in ticks: spreads of one tick 80 % of the time."""
 UNREST_SHARE: Final = 0.35
 """Of the value's recent moves, by which quotes are wider."""
+KEEP_MIN_E4: Final = 30
+"""The same on a fine grid, in 1e-4: nobody moves for a tenth of a cent."""
 PATIENCE_SHARE: Final = 0.3
 """Of the same moves, by which a value may be off before quotes follow: who chases every tick of a
 wild price loses his place at each."""
@@ -70,7 +72,7 @@ class Desk:
             self._unrest_e4 = max(moved_e4, UNREST_MEMORY * self._unrest_e4)
         self._seen_e4 = seen_e4
         value_e4 = seen_e4 + (self._bias_ticks - self._skew_ticks) * tick_e4
-        patience_e4 = KEEP_TICKS * tick_e4 + PATIENCE_SHARE * self._unrest_e4
+        patience_e4 = max(KEEP_TICKS * tick_e4, KEEP_MIN_E4) + PATIENCE_SHARE * self._unrest_e4
         kept = abs(value_e4 - self._quoted_e4) < patience_e4
         if kept and now_ns < self._refresh_ns:
             return
