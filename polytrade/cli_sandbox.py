@@ -30,7 +30,7 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
 
 # Only for one of the two venues, so that a flag without effect is an error.
 _LIVE_FLAGS = ("seed", "coins", "windows", "windows_ahead", "slow_markets", "activity", "faucet")
-_LIVE_ONLY = (*_LIVE_FLAGS, "scenario", "tape", "minutes", "at")
+_LIVE_ONLY = (*_LIVE_FLAGS, "scenario", "tape", "minutes", "at", "sources")
 _PLAYBACK_ONLY = ("speed", "loop", "shift", "start")
 
 
@@ -70,6 +70,13 @@ _PLAYBACK_ONLY = ("speed", "loop", "shift", "start")
     metavar="TIME",
     callback=_moment,
     help="Begin of a tape, UTC; otherwise 2026-11-16T12:00.",
+)
+@click.option(
+    "--sources",
+    default="market,rtds,binance,coinbase,kraken,okx,bybit",
+    show_default=True,
+    callback=_names,
+    help="Sockets a tape holds.",
 )
 @click.option(
     "--playback",
@@ -151,7 +158,8 @@ def sandbox(
     if flags["tape"] is not None:
         from polytrade.sandbox.tape import write_tape
 
-        summary = write_tape(flags["tape"], living, flags["minutes"], flags["at"])
+        wanted_of_tape = flags["minutes"], flags["at"], flags["sources"]
+        summary = write_tape(flags["tape"], living, *wanted_of_tape)
         click.echo(json.dumps(summary, indent=2))
         return 0
     from polytrade.sandbox.venue.serve import serve_venue

@@ -174,7 +174,7 @@ def check_captures(config: Config, root: Path) -> Iterator[Row]:
         if path.is_file():
             yield Row("capture", "ok", f"{path}, {path.stat().st_size} bytes")
         else:
-            fix = "python scripts/make_sample_capture.py, or change venue.playback"
+            fix = f"polytrade sandbox --tape {name}, or change venue.playback"
             yield Row("capture", "fail", f"{path} is not there", fix)
 
 

@@ -27,20 +27,28 @@ from benchmarks import (  # noqa: E402 - the project need not be installed
     replays,
     report,
     stepping,
+    venues,
 )
 from benchmarks.endtoend import Passage  # noqa: E402
 from benchmarks.measure import Row  # noqa: E402
+from benchmarks.venues import Presence  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"
 Costs = Callable[..., list[Row]]
-Run = Callable[[int, bool], tuple[list[Row], list[Passage]]]
+Found = tuple[list[Row], list[Passage], list[Presence]]
+Run = Callable[[int, bool], Found]
 
 
 def _costs(measured: Costs) -> Run:
-    def run(repeats: int, quick: bool) -> tuple[list[Row], list[Passage]]:
-        return measured(repeats, quick=quick), []
+    def run(repeats: int, quick: bool) -> Found:
+        return measured(repeats, quick=quick), [], []
 
     return run
+
+
+def _endtoend(repeats: int, quick: bool) -> Found:
+    rows, passages = endtoend.run(1 if quick else repeats, quick=quick)
+    return rows, passages, []
 
 
 GROUPS: Final[dict[str, Run]] = {
@@ -49,7 +57,8 @@ GROUPS: Final[dict[str, Run]] = {
     stepping.GROUP: _costs(stepping.run),
     records.GROUP: _costs(records.run),
     replays.GROUP: _costs(replays.run),
-    endtoend.GROUP: lambda repeats, quick: endtoend.run(1 if quick else repeats, quick=quick),
+    endtoend.GROUP: _endtoend,
+    venues.GROUP: lambda repeats, quick: ([], [], venues.run(quick=quick)),
 }
 """Every group of cases by the name `--only` takes, in the order of the tables."""
 
@@ -87,11 +96,13 @@ def run(groups: list[str], *, quick: bool) -> report.Result:
     before = measure.load_average()
     rows: list[Row] = []
     passages: list[Passage] = []
+    presences: list[Presence] = []
     for name in groups:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        more, through = GROUPS[name](repeats, quick)
+        more, through, present = GROUPS[name](repeats, quick)
         rows += more
         passages += through
+        presences += present
     return report.Result(
         created=f"{datetime.now(UTC):%Y-%m-%d}",
         quick=quick,
@@ -99,6 +110,7 @@ def run(groups: list[str], *, quick: bool) -> report.Result:
         load=(before, measure.load_average()),
         rows=tuple(rows),
         passages=tuple(passages),
+        presences=tuple(presences),
     )
 
 

@@ -66,7 +66,23 @@ def passage(**changes: Any) -> Any:
     return module("benchmarks.endtoend").Passage(**{**fields, **changes})
 
 
-def result(*rows: Any, passages: tuple[Any, ...] = ()) -> Any:
+def presence(**changes: Any) -> Any:
+    fields: dict[str, Any] = {
+        "load": "20 markets, activity 2",
+        "reader": "the daemon",
+        "markets": 20,
+        "rate": 2_100.0,
+        "us": 200.0,
+        "share": 0.42,
+        "late_us_p50": 3_000.0,
+        "late_us_p99": 9_000.0,
+        "growth_mb": 0.5,
+        "reader_share": 0.8,
+    }
+    return module("benchmarks.venues").Presence(**{**fields, **changes})
+
+
+def result(*rows: Any, passages: tuple[Any, ...] = (), presences: tuple[Any, ...] = ()) -> Any:
     about = {"processor": "P", "cores": "2", "system": "S", "python": "Py", "build": "plain"}
     return module("benchmarks.report").Result(
         created="2026-01-02",
@@ -75,6 +91,7 @@ def result(*rows: Any, passages: tuple[Any, ...] = ()) -> Any:
         load=(1.0, 2.0),
         rows=rows,
         passages=passages,
+        presences=presences,
     )
 
 
@@ -225,6 +242,28 @@ def test_every_reader_handles_every_message(name: str, monkeypatch: pytest.Monke
     )
 
 
+def test_follower_reads_frames_of_every_length_wherever_they_are_cut() -> None:
+    followers, server = module("benchmarks.followers"), module("benchmarks.market_server")
+    payloads = [b"a" * 125, b"b" * 126, b"c" * 65_536]
+    data = b"".join(map(server.framed, payloads))
+    assert followers.frames(data) == (payloads, len(data))
+    assert followers.frames(data[:-1]) == (payloads[:2], len(data) - 65_546)
+    assert followers.frames(data[:1]) == ([], 0)
+
+
+def test_venue_costs_something_and_follower_hears_what_it_says() -> None:
+    venues = module("benchmarks.venues")
+    with venues.venue_process(0.1) as venue:
+        assert len(venue.assets) == 20
+        assets = [asset for pair in venue.assets for asset in pair]
+        with module("benchmarks.followers").Follower(venue.ready["market_url"], assets) as follower:
+            found = venues._measured(venue, None, [follower], "load", 2.0)
+        assert follower.messages > 0 and len(follower.late_ns) > 0
+    assert (found.reader, found.markets, found.closed) == ("two readers", 20, 0)
+    assert found.rate > 0 and found.us > 0 and found.share > 0
+    assert found.reader_share is None
+
+
 def test_too_much_load_is_refused() -> None:
     server = module("benchmarks.market_server")
     with pytest.raises(AssertionError):
@@ -260,15 +299,25 @@ def test_budget_is_the_daemons_at_two_thousand_a_second() -> None:
     assert passage(reader="a blocking socket", p99_us=2_500.0).over_budget() == []
 
 
+def test_venue_is_to_stay_within_a_core_and_to_lose_nobody() -> None:
+    assert presence().over_budget() == []
+    assert presence(share=1.25, closed=2).over_budget() == [
+        "1.25 cores, budget 1",
+        "2 connections closed as too slow",
+    ]
+
+
 def test_tables_show_every_row() -> None:
     report = module("benchmarks.report")
-    shown = report.text(result(row(goal=2.2), row(group="engine"), passages=(passage(),)))
+    rows = row(goal=2.2), row(group="engine")
+    shown = report.text(result(*rows, passages=(passage(),), presences=(presence(),)))
     assert shown.splitlines()[0] == (
         "P, 2 cores, S, Py (plain); 2026-01-02, full, load average 1.0 before and 2.0 after"
     )
     assert "decode: a frame  5.00   its JSON  2.00   2.50   <= 2.2 (over)" in shown
     assert "engine: a frame  5.00   its JSON  2.00   2.50                  200,000" in shown
     assert "2,000/s  the daemon's parts  200     40     300" in shown
+    assert "20 markets, activity 2  the daemon   2,100       200     42     3,000" in shown
 
 
 def test_json_has_no_nan_and_says_what_is_over() -> None:
@@ -276,6 +325,7 @@ def test_json_has_no_nan_and_says_what_is_over() -> None:
     assert body["rows"][0]["verdict"] == "over"
     assert body["passages"][0]["p99_us"] is None
     assert body["passages"][0]["over_budget"] == []
+    assert body["presences"] == []
 
 
 def test_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
@@ -287,7 +337,7 @@ def test_page_is_changed_between_its_markers_only(tmp_path: Path) -> None:
     assert text.startswith(f"before\n{report.BEGIN}\n\nMeasured on P, 2 cores")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "| decode: a frame | 5.00 | its JSON | 2.00 | 2.50 |  |  |" in text
-    assert "- Over budget at 2,000/s: p99 2.50 ms, budget 1 ms." in text
+    assert "- Over budget at 2,000/s, the daemon's parts: p99 2.50 ms, budget 1 ms." in text
     assert "old" not in text
     report.write_page(page, result(row()))
     assert "Over budget" not in page.read_text()
@@ -316,7 +366,7 @@ def test_exit_code_does_not_depend_on_speed(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    slow = [row(ratio=1000.0, goal=1.0)], [passage(p99_us=1e9)]
+    slow = [row(ratio=1000.0, goal=1.0)], [passage(p99_us=1e9)], [presence(share=9.0)]
     monkeypatch.setitem(bench.GROUPS, "decode", lambda repeats, quick: slow)
     out = tmp_path / "bench.json"
     assert bench.main(["--quick", "--only", "decode", "--json-out", str(out)]) == 0

@@ -187,7 +187,8 @@ class Engine:
         doubtful = book.crossed
         if verdict == UNCHECKABLE and not doubtful:
             doubtful = book.fits_stated_best() == MISMATCHED
-        trust.on_change(verdict, doubtful, event.ts_ns)
+        late = market.late(event, self.risk.clock_skew_ms, self.settings.book_stale_ns)
+        trust.on_change(verdict, doubtful, event.ts_ns, late)
         if trust.unverified_ns:
             trust.on_time(event.ts_ns, 0)
         if trust.state != state:
@@ -204,7 +205,8 @@ class Engine:
         whole = state == COLD or trust.resyncs > 1
         behind = not whole and event.venue_ts_ms < book.newest_ms
         verdict = book.replace(event, whole, trust.checking)
-        trust.on_snapshot(verdict, book.crossed, event.ts_ns, event.rest)
+        late = market.late(event, self.risk.clock_skew_ms, self.settings.book_stale_ns)
+        trust.on_snapshot(verdict, book.crossed, event.ts_ns, rest=event.rest, late=late)
         if event.tick_e4:
             market.retick(event.tick_e4, event.venue_ts_ms)
         if behind and trust.valid and trust.checking and verdict == MATCHED:

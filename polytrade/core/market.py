@@ -3,10 +3,10 @@
 from typing import Final, final
 
 from polytrade.core.book import Book
-from polytrade.core.events import MarketListed
+from polytrade.core.events import BookChanged, BookReplaced, MarketListed
 from polytrade.core.reference import SymbolReference
 from polytrade.core.trust import COLD, BookTrust
-from polytrade.core.units import MS_NS, ONE_E4
+from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS
 
 LISTED: Final = "listed"
 HYDRATING: Final = "hydrating"
@@ -20,6 +20,9 @@ UNRESOLVED: Final = -2
 """`MarketState.winner` before the official outcome; YES, NO or -1 (50-50) after it."""
 STRIKE_TOLERANCE_MS: Final = 1_500
 """A settlement value counts as the one at an instant when it is at most this much older."""
+LATE_NS: Final = SECOND_NS
+"""A message is late that is so much older than a silence would be noticed: the venue's clock is
+known to half a second, and its socket is seldom slower than the other half."""
 
 
 @final
@@ -76,6 +79,14 @@ class MarketState:
     def windowed(self) -> bool:
         """Whether the market is decided by a price at a time (and so needs a strike)."""
         return self.spec.condition != "other"
+
+    def late(self, event: BookChanged | BookReplaced, skew_ms: int, stale_ns: int) -> bool:
+        """Whether an event of a market that is never silent is too old to say how it stands.
+
+        `skew_ms` is our clock minus the venue's. An event without a time of its own is not late.
+        """
+        age_ns = event.ts_ns - (event.venue_ts_ms + skew_ms) * MS_NS
+        return age_ns > stale_ns + LATE_NS and self.windowed and event.venue_ts_ms > 0
 
     @property
     def mid(self) -> float:

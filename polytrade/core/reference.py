@@ -211,7 +211,8 @@ class SymbolReference:
 
         The newest event time wins; one older than the newest by more than 50 ms is dropped; of
         equal times (within 1 ms) the source that was first stays. A price that is not positive is
-        dropped. A relayed price counts only while no exchange is heard.
+        dropped, and a fast one that says it is as old as a source that fell silent: on connecting,
+        sources tell how it stood last. A relayed price counts only while no exchange is heard.
         """
         self.ticks += 1
         if event.price_e8 <= 0:
@@ -220,6 +221,9 @@ class SymbolReference:
         price = event.price_e8 / 1e8
         venue_ns = event.venue_ts_ns or event.ts_ns
         if event.kind in (FAST, RELAY):
+            if event.ts_ns - venue_ns >= SOURCE_SILENT_NS:
+                self.dropped += 1
+                return False
             return self._apply_fast(event, price, venue_ns)
         venue_ms = venue_ns // MS_NS
         if event.kind == ANCHOR:

@@ -3,7 +3,8 @@
 A first hash that does not fit makes a synced book *unverified* (messages arrive out of order at
 live speed); a fitting hash clears it; none within the reorder window makes the book SUSPECT. The
 same goes for what can be seen without a hash: a crossed book, or best prices other than stated. A
-suspect or stale book is not quoted on until a fresh snapshot, or a fitting hash, restores it.
+suspect or stale book is not quoted on until a fresh snapshot, or a fitting hash, restores it. What
+comes late, by the venue's own stamps, keeps no book alive and does not end a silence.
 """
 
 from typing import Final, final
@@ -29,6 +30,7 @@ class BookTrust:
 
     `matched`, `mismatched`, `not_checkable` count messages; `turned_*` count changes: into doubt,
     out of it (by a hash, a snapshot, or best prices as stated), and to SUSPECT.
+    `quiet` is kept from when the book turned stale for its silence until it is believed again.
     `unverified_ns` is when a synced book came into doubt, 0 while it is in none; `resyncs` counts
     the snapshots asked for since it was last believed.
     """
@@ -41,6 +43,7 @@ class BookTrust:
         "mismatched",
         "mode",
         "not_checkable",
+        "quiet",
         "reason",
         "reorder_ns",
         "resyncs",
@@ -66,6 +69,7 @@ class BookTrust:
         self.turned_verified = 0
         self.turned_suspect = 0
         self.resyncs = 0
+        self.quiet = False
         self._by_hash = False
 
     @property
@@ -78,15 +82,18 @@ class BookTrust:
         """Whether the book is believed and nothing speaks against it."""
         return self.state == SYNCED and not self.unverified_ns
 
-    def on_snapshot(self, verdict: int, crossed: bool, ts_ns: int, rest: bool = False) -> None:
+    def on_snapshot(
+        self, verdict: int, crossed: bool, ts_ns: int, *, rest: bool = False, late: bool = False
+    ) -> None:
         """A full book arrived with this verdict on its own hash.
 
         One from REST does not end STALE: it does not prove that the socket lives, and without that
-        it is out of date at once. The socket's next message or book restores it.
+        it is out of date at once. Nor does one of an earlier moment (`late`) after a silence: it
+        shows the book as it stood. The socket's next message or book restores it.
         """
         first = self.state == COLD and not self.matched
         self._count(verdict)
-        if rest and self.state == STALE:
+        if self.state == STALE and (rest or (late and self.quiet)):
             return
         self.last_ns = ts_ns
         if verdict == MISMATCHED and first:
@@ -100,14 +107,17 @@ class BookTrust:
             self._count_verified()
             self._believe()
 
-    def on_change(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
-        """One level changed, with this verdict on the newest hash.
+    def on_change(self, verdict: int, doubtful: bool, ts_ns: int, late: bool = False) -> None:
+        """One level changed, with this verdict on the newest hash; `late` as in `on_snapshot`.
 
         `doubtful` is what can be seen without a hash: a crossed book, or best prices that are not
         those the newest message states.
         """
-        self.last_ns = ts_ns
         self._count(verdict)
+        if late and self.state == STALE:
+            return
+        if not late:
+            self.last_ns = ts_ns
         self._weigh(verdict, doubtful, ts_ns)
 
     def on_merged(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
@@ -115,13 +125,13 @@ class BookTrust:
         self._weigh(verdict, doubtful, ts_ns)
 
     def on_loss(self, state: str, reason: str) -> None:
-        """Something of the feed was lost (SUSPECT) or stopped (STALE)."""
+        """Something of the feed was lost (SUSPECT) or stopped (STALE); a stale book stays so."""
         if self.state == COLD:
             return
-        if state == SUSPECT:
+        if state == SUSPECT and self.state != STALE:
             self._fail(reason)
         else:
-            self.state = state
+            self.state = STALE
             # A feed that was cut for its silence is lost: its next message restores nothing.
             self.reason = "disconnected" if reason == SILENT else reason
             self.unverified_ns = 0
@@ -145,6 +155,7 @@ class BookTrust:
         elif stale_ns and ts_ns - self.last_ns > stale_ns:
             self.state = STALE
             self.reason = SILENT
+            self.quiet = True
             self.unverified_ns = 0
 
     def _weigh(self, verdict: int, doubtful: bool, ts_ns: int) -> None:
@@ -173,6 +184,7 @@ class BookTrust:
     def _believe(self) -> None:
         self.state = SYNCED
         self.reason = ""
+        self.quiet = False
         self.unverified_ns = 0
         self.resyncs = 0
 

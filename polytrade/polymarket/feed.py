@@ -17,6 +17,7 @@ import trio
 
 from polytrade.config import Feeds
 from polytrade.core.events import FeedDown, FeedGap, FeedUp, MarketListed
+from polytrade.core.units import SECOND_NS
 from polytrade.polymarket.arbiter import PATHS_MAX, PathStanding
 from polytrade.polymarket.clob import BOOK_SOURCE, Clob
 from polytrade.polymarket.rest import RestError
@@ -38,6 +39,9 @@ DATA_MIN: Final = 8
 """Frames up to this length are keepalives, empty or `[]`: the shortest message has 100 bytes."""
 SUBSCRIBE_S: Final = 5.0
 """Longest the first subscription may take to be sent: 40 KB at the most."""
+TWIN_NS: Final = SECOND_NS
+"""A frame that cannot be read is no loss while a twin is heard: its data is this old at most, and
+it damaged none for as long."""
 RESNAPSHOT_TRIES: Final = 3
 """Attempts at one REST book; when all fail the engine, whose book stays suspect, asks again."""
 RESNAPSHOT_WAIT_S: Final = 1.0
@@ -55,7 +59,7 @@ class Shard:
 
     index: int
     markets: dict[str, MarketListed] = attrs.field(factory=dict)
-    live: dict[int, None] = attrs.field(factory=dict)
+    live: dict[int, FeedStatus] = attrs.field(factory=dict)
     again: dict[int, dict[str, None]] = attrs.field(factory=dict)
     changed: Latest[int] = attrs.field(factory=lambda: Latest(0))
 
@@ -70,6 +74,16 @@ class Shard:
         return any(
             listed.start_ns <= now_ns < listed.end_ns and not listed.closed
             for listed in self.markets.values()
+        )
+
+    def has_twin(self, path: int, now_ns: int) -> bool:
+        """Whether another connection brings what this one lost."""
+        since_ns = now_ns - TWIN_NS
+        return any(
+            other != path
+            and status.last_data_ns >= since_ns
+            and not (status.quarantine and status.quarantine[-1].ts_ns >= since_ns)
+            for other, status in self.live.items()
         )
 
     def bump(self) -> None:
@@ -238,6 +252,8 @@ class MarketFeed:
             events, error = inbox.decode(decoder, source, frame, ts_ns)
             if error is not None:
                 status.refuse(ts_ns, error)
+                if shard.has_twin(path, ts_ns):
+                    events = []
             if not inbox.put_frame(source, frame, ts_ns, events):
                 status.dropped += 1
             status.events += len(events)
@@ -301,7 +317,7 @@ class MarketFeed:
         now_ns = self._inbox.now_ns()
         status.turn("up", now_ns)
         first = not any(other.live for other in self._shards)
-        shard.live[path] = None
+        shard.live[path] = status
         if first:
             self._inbox.put(FeedUp(now_ns, MARKET_SOURCE))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
-import trio_websocket
 
 from polytrade.sandbox.faults import ConnectionFaults
+from polytrade.sandbox.frames import SharedStream, framed
 
 if TYPE_CHECKING:
     from polytrade.sandbox.dialects import Dialect
@@ -21,7 +21,12 @@ HANDSHAKE_S: Final = 10.0
 """A client has this long to ask for a WebSocket."""
 INBOUND_MAX: Final = 1_048_576
 """Bytes of one client frame: a subscription to 500 assets has about 48,000."""
+BATCH_BYTES: Final = 262_144
+"""Frames are handed to the kernel together up to about this: 500 of the usual size, more than one
+turn of a venue that is behind makes."""
 GARBAGE: Final = '{"event_type":"price_change","mark\x01\x02 not json'
+CUT: Final = b"\x81\x7e\x10\x00" + b'{"event_type":"price_'
+"""A text frame that promises 4,096 bytes and brings a few."""
 
 
 class Cut:
@@ -51,8 +56,7 @@ class Connection:
         number: int,
         endpoint: str,
         dialect: "Dialect",
-        ws: trio_websocket.WebSocketConnection,
-        stream: trio.abc.Stream,
+        stream: SharedStream,
         scope: trio.CancelScope,
     ) -> None:
         self.number = number
@@ -65,12 +69,12 @@ class Connection:
         self.faults = ConnectionFaults()
         self.open = True
         self.closed_because = ""
-        self._ws = ws
         self._stream = stream
         self._scope = scope
         self._queue: deque[Item] = deque()
         self._held: Selected | None = None
         self._writing = False
+        self._cutting = False
         self._more = trio.Event()
         self._room = trio.Event()
 
@@ -82,7 +86,7 @@ class Connection:
     def play(self, selected: Selected) -> None:
         """Queue a frame of the capture, as the faults in force leave it."""
         faults = self.faults
-        if faults.frozen_until > trio.current_time():
+        if faults.frozen_until and faults.frozen_until > trio.current_time():
             self._lose(selected, "frozen")
         elif faults.drop_price_change and "price_change" in selected.types:
             faults.drop_price_change -= 1
@@ -138,16 +142,16 @@ class Connection:
             await self._room.wait()
 
     async def run_writer(self) -> None:
-        """Send what is queued until the connection closes; raises what the socket raises."""
+        """Send what is queued until the connection closes; raises what the stream raises."""
         while True:
             while self._queue:
-                item = self._queue.popleft()
                 self._writing = True
-                if isinstance(item, Cut):
-                    await self._cut()
+                if not await self._stream.send_frames(self._batch()):
                     return
-                await self._ws.send_message(item)
-                if self.faults.drain_until > trio.current_time():
+                if self._cutting:
+                    self.close("close_mid_frame")
+                    return
+                if self._draining:
                     await trio.sleep(self.faults.drain_s)
                 self._room.set()
                 self._room = trio.Event()
@@ -155,10 +159,23 @@ class Connection:
             self._more = trio.Event()
             await self._more.wait()
 
-    async def _cut(self) -> None:
-        # A text frame that promises 4,096 bytes and brings a few.
-        await self._stream.send_all(b"\x81\x7e\x10\x00" + b'{"event_type":"price_')
-        self.close("close_mid_frame")
+    @property
+    def _draining(self) -> bool:
+        until = self.faults.drain_until
+        return bool(until) and until > trio.current_time()
+
+    def _batch(self) -> bytes:
+        """The next frames: one when each is to take its time, none after a cut."""
+        most = 1 if self._draining else BATCH_BYTES
+        data = bytearray()
+        while self._queue and len(data) < most:
+            item = self._queue.popleft()
+            if isinstance(item, Cut):
+                self._cutting = True
+                data += CUT
+                break
+            data += framed(item)
+        return bytes(data)
 
     def ended(self) -> None:
         """The socket is gone: nobody need wait for room."""
@@ -168,7 +185,8 @@ class Connection:
 
     def _send(self, selected: Selected) -> None:
         self.frames += 1
-        self.messages.update(selected.types)
+        for name, count in selected.types.items():
+            self.messages[name] += count
         self._enqueue(selected.text)
 
     def _lose(self, selected: Selected, why: str) -> None:

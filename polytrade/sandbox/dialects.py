@@ -6,6 +6,8 @@ this client, or None when it is not subscribed to it.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
 import attrs
@@ -17,6 +19,8 @@ ASSETS_MAX: Final = 2000
 """Assets one connection may subscribe: four times what the venue copes with (protocols 5.1)."""
 DUMP_BOOKS_MAX: Final = 50
 """Books in one frame of an initial dump: 200 KB."""
+TYPES_MAX: Final = 128
+"""Types of messages kept in a form made once: all sockets together have 40."""
 FLAGGED: Final = frozenset(("best_bid_ask", "new_market", "market_resolved"))
 """Market-channel types sent only to who asked for custom features (protocols 5.2)."""
 RTDS_TOPICS: Final = frozenset(
@@ -52,9 +56,16 @@ class Played:
     text: str | bytes
     parts: tuple[Part, ...] = ()
 
-    def types(self) -> Counter[str]:
+    def types(self) -> Mapping[str, int]:
         """Messages by type; a frame that cannot be read counts as `other`."""
-        return Counter(part.type for part in self.parts) or Counter(("other",))
+        if len(self.parts) > 1:
+            return Counter(part.type for part in self.parts)
+        return _one(self.parts[0].type if self.parts else "other")
+
+
+@lru_cache(maxsize=TYPES_MAX)
+def _one(kind: str) -> Mapping[str, int]:
+    return MappingProxyType({kind: 1})
 
 
 class Dialect(Protocol):
@@ -122,12 +133,13 @@ class MarketDialect:
         assets = order.get("assets_ids") if isinstance(order, dict) else None
         if not isinstance(assets, list):
             return [("INVALID OPERATION", "error")]
+        assets = [asset for asset in assets if isinstance(asset, str)]
         self._flagged = bool(order.get("custom_feature_enabled", self._flagged))
         if order.get("operation") == "unsubscribe":
-            self._assets.difference_update(map(str, assets))
+            self._assets.difference_update(assets)
             return []
         room = ASSETS_MAX - len(self._assets)
-        fresh = [a for a in dict.fromkeys(map(str, assets)) if a not in self._assets][:room]
+        fresh = [a for a in dict.fromkeys(assets) if a not in self._assets][:room]
         self._assets.update(fresh)
         if order.get("initial_dump") is False:
             return []
@@ -208,13 +220,14 @@ class RtdsDialect:
         parsed: list[tuple[str, str]] = []
         for item in wanted:
             topic = item.get("topic") if isinstance(item, dict) else None
-            if topic not in RTDS_TOPICS:
-                return [_rtds_error(f"unknown topic {topic!r}")]
+            if not isinstance(topic, str) or topic not in RTDS_TOPICS:
+                return [_rtds_error(f"unknown topic {_shown(topic)}")]
             filters = item.get("filters") or ""
-            chosen = loads(filters) if filters else {}
-            if (filters and not isinstance(chosen, dict)) or " " in filters:
-                return [_rtds_error(f"invalid filters {filters!r}")]
-            parsed.append((str(topic), str(chosen.get("symbol", ""))))
+            chosen = (loads(filters) if filters else {}) if isinstance(filters, str) else None
+            symbol = chosen.get("symbol", "") if isinstance(chosen, dict) else None
+            if not isinstance(symbol, str) or " " in filters:
+                return [_rtds_error(f"invalid filters {_shown(filters)}")]
+            parsed.append((topic, symbol))
         if order.get("action") == "unsubscribe":
             for key in parsed:
                 self._topics.pop(key, None)
@@ -232,6 +245,10 @@ class RtdsDialect:
             if (topic, "") not in self._topics and (topic, symbol) not in self._topics:
                 return None
         return Selected(played.text, played.types())
+
+
+def _shown(value: object) -> str:
+    return f"{value!r:.80}" if isinstance(value, str) else f"of type {type(value).__name__}"
 
 
 def _rtds_error(message: str) -> Answer:

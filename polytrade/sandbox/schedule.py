@@ -6,8 +6,9 @@ from typing import Final
 
 import attrs
 
-BEHIND_MAX: Final = 2_000
-"""Actions `run_until` carries out before it hands back: about 50 ms of work."""
+BEHIND_MAX: Final = 100
+"""Actions `run_until` carries out before it hands back: about 10 ms of work and 200 frames, which
+writers send before there are more."""
 
 
 @attrs.define(eq=False)

@@ -15,6 +15,7 @@ from polytrade.errors import ConfigError, Problem
 from polytrade.sandbox.connection import HANDSHAKE_S, INBOUND_MAX, Connection
 from polytrade.sandbox.dialects import Greets
 from polytrade.sandbox.endpoints import Endpoint, Endpoints
+from polytrade.sandbox.frames import SharedStream
 
 CLIENTS_MAX: Final = 64
 """Connections an endpoint takes: two paths of a few shards are ten."""
@@ -61,16 +62,17 @@ class SocketServer:
 async def _client(endpoints: Endpoints, endpoint: Endpoint, stream: trio.SocketStream) -> None:
     """One client, from its handshake to its end; nothing it does ends the venue."""
     connection: Connection | None = None
+    shared = SharedStream(stream)
     try:
         async with trio.open_nursery() as nursery:
             request: trio_websocket.WebSocketRequest | None = None
             with trio.move_on_after(HANDSHAKE_S):
                 request = await trio_websocket.wrap_server_stream(
-                    nursery, stream, max_message_size=INBOUND_MAX
+                    nursery, shared, max_message_size=INBOUND_MAX
                 )
             if request is not None and len(endpoint.connections) < CLIENTS_MAX:
                 ws = await request.accept()
-                connection = _welcome(endpoints, endpoint, request.path, ws, stream, nursery)
+                connection = _welcome(endpoints, endpoint, request.path, shared, nursery)
                 await _hear(endpoints, connection, ws)
             nursery.cancel_scope.cancel()
     except* (trio_websocket.ConnectionClosed, trio_websocket.HandshakeError):
@@ -89,15 +91,14 @@ def _welcome(
     endpoints: Endpoints,
     endpoint: Endpoint,
     path: str,
-    ws: trio_websocket.WebSocketConnection,
-    stream: trio.SocketStream,
+    stream: SharedStream,
     nursery: trio.Nursery,
 ) -> Connection:
     """Know a new client and start writing to it."""
     assert endpoint.dialect is not None, f"{endpoint.name} is no socket"
     dialect = endpoint.dialect(path)
     number = endpoints.next_connection()
-    connection = Connection(number, endpoint.name, dialect, ws, stream, nursery.cancel_scope)
+    connection = Connection(number, endpoint.name, dialect, stream, nursery.cancel_scope)
     connection.faults.frozen_until = endpoint.frozen_until
     endpoint.connections[number] = connection
     if dialect.subscriptions:

@@ -10,6 +10,7 @@ import attrs
 
 from benchmarks.endtoend import Passage
 from benchmarks.measure import Row
+from benchmarks.venues import Presence
 
 BEGIN: Final = "<!-- bench: written by scripts/bench.py --write-docs, not by hand -->"
 END: Final = "<!-- bench: end -->"
@@ -27,6 +28,7 @@ class Result:
     load: tuple[float, float]
     rows: tuple[Row, ...] = ()
     passages: tuple[Passage, ...] = ()
+    presences: tuple[Presence, ...] = ()
 
     def to_json(self) -> str:
         """The run as JSON."""
@@ -35,6 +37,8 @@ class Result:
             made["verdict"] = row.verdict
         for made, passage in zip(body["passages"], self.passages, strict=True):
             made["over_budget"] = passage.over_budget()
+        for made, presence in zip(body["presences"], self.presences, strict=True):
+            made["over_budget"] = presence.over_budget()
         return json.dumps(_finite(body), indent=2, allow_nan=False) + "\n"
 
 
@@ -87,6 +91,25 @@ def latency_table(passages: Sequence[Passage]) -> list[list[str]]:
     return table
 
 
+def venue_table(presences: Sequence[Presence]) -> list[list[str]]:
+    """Header and rows of the third table."""
+    table = [
+        ["venue", "followed by", "messages/s", "CPU us", "CPU %", "late p50 us", "late p99 us",
+         "MB/min", "daemon CPU %", "closed"]
+    ]  # fmt: skip
+    for presence in presences:
+        share = presence.reader_share
+        table.append(
+            [
+                presence.load, presence.reader, number(presence.rate), number(presence.us),
+                f"{presence.share * 100:.0f}", number(presence.late_us_p50),
+                number(presence.late_us_p99), number(presence.growth_mb),
+                "-" if share is None else f"{share * 100:.0f}", str(presence.closed),
+            ]
+        )  # fmt: skip
+    return table
+
+
 def headline(result: Result) -> str:
     """On what, when, and how."""
     about = result.machine
@@ -119,6 +142,8 @@ def text(result: Result) -> str:
         parts.append(plain(cost_table(result.rows)))
     if result.passages:
         parts.append(plain(latency_table(result.passages)))
+    if result.presences:
+        parts.append(plain(venue_table(result.presences)))
     return "\n\n".join(parts)
 
 
@@ -129,10 +154,14 @@ def page_part(result: Result) -> str:
         parts.append(markdown(cost_table(result.rows)))
     if result.passages:
         parts.append(markdown(latency_table(result.passages)))
+    if result.presences:
+        parts.append(markdown(venue_table(result.presences)))
+    budgeted: list[Passage | Presence] = [*result.passages, *result.presences]
+    if budgeted:
         over = [
-            f"- Over budget at {passage.load}: {problem}."
-            for passage in result.passages
-            for problem in passage.over_budget()
+            f"- Over budget at {row.load}, {row.reader}: {problem}."
+            for row in budgeted
+            for problem in row.over_budget()
         ]
         parts.append("\n".join(over) or "Everything is within its budget.")
     return "\n\n".join([*parts, END])

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.quoted_market import QuotedMarket
 from polytrade.core.events import (
     ClockTicked,
     Event,
@@ -21,7 +22,6 @@ from polytrade.core.ids import FAST
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.polymarket.books import Instruments
 from polytrade.polymarket.wire import MarketDecoder
-from polytrade.sandbox.sample_market import SampleMarket
 
 MARKET: Final = "0x" + "5eed" * 16
 YES_TOKEN: Final = "71" * 38
@@ -82,7 +82,7 @@ class Traffic:
     def __init__(self, seed: int, begin_ns: int) -> None:
         self._rng = random.Random(seed)
         self.walk = Walk(seed, begin_ns)
-        self._market = SampleMarket(self._rng, MARKET, YES_TOKEN, NO_TOKEN)
+        self._market = QuotedMarket(self._rng, MARKET, YES_TOKEN, NO_TOKEN)
         self._changes: deque[dict[str, Any]] = deque()
         self._prints: deque[dict[str, Any]] = deque()
         self._asked = 0
@@ -92,7 +92,7 @@ class Traffic:
     def books(self, ts_ns: int) -> list[dict[str, Any]]:
         """Both books as the venue sends them on subscription; nothing may be waiting."""
         assert not self._changes, "a snapshot would be newer than what is still to be sent"
-        return self._market.books(ts_ns // MS_NS, True)
+        return self._market.books(ts_ns // MS_NS)
 
     def change(self, ts_ns: int) -> dict[str, Any]:
         """The next `price_change`."""

@@ -283,7 +283,26 @@ def test_silent_book_of_an_open_market_is_stale_and_speaks_again() -> None:
         rig.tick(ms)
     effects = rig.tick(3_101)
     assert states(effects) == [(STALE, "silent")]
-    assert states(rig.step(change(BUY, 47, 50, 0, 20), 3_200)) == [(SYNCED, "")]
+    now_ms = START_NS // MS_NS + 3_200
+    assert states(rig.step(change(BUY, 47, 50, 0, now_ms), 3_200)) == [(SYNCED, "")]
+
+
+def test_what_comes_late_keeps_no_book_alive_and_ends_no_silence() -> None:
+    rig = quoting()
+    start_ms = START_NS // MS_NS
+    late_ms = 4_001  # book_stale_ms and a second
+    for ms in range(100, 3_200, 100):
+        rig.refer(ms)
+        rig.step(change(BUY, 47, 50 + ms, 0, start_ms + ms - late_ms), ms)
+        rig.tick(ms)
+    assert (rig.market.trust.state, rig.market.trust.reason) == (STALE, "silent")
+    assert states(rig.step(change(BUY, 47, 7, 0, start_ms + 3_300 - late_ms), 3_300)) == []
+    book = snapshot({48: 100}, {52: 100}, ts_ms=start_ms + 3_400 - late_ms)
+    assert states(rig.step(book, 3_400)) == []
+    # Our clock is a second ahead: it was not late at all.
+    rig.engine.risk.clock_skew_ms = 1_000
+    book = snapshot({48: 100}, {52: 100}, ts_ms=start_ms + 3_500 - late_ms)
+    assert states(rig.step(book, 3_500)) == [(SYNCED, "")]
 
 
 def test_silence_before_the_start_is_no_fault() -> None:

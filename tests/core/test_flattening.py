@@ -16,7 +16,7 @@ from polytrade.core.events import (
     PauseSet,
 )
 from polytrade.core.ids import BUY, NO, SELL, YES
-from polytrade.core.units import SECOND_NS
+from polytrade.core.units import MS_NS, SECOND_NS
 from tests.core.factory import END_NS, MARKET, SHARE, START_NS, snapshot
 from tests.core.rig import Rig, bid, of, placed
 
@@ -146,7 +146,7 @@ def test_closing_market_is_still_flattened() -> None:
     rig = long(settled=False)
     ms = (END_NS - START_NS - 10 * SECOND_NS) // 1_000_000
     rig.tick(ms)
-    rig.step(snapshot({48: 100}, {52: 100}), ms)
+    rig.step(snapshot({48: 100}, {52: 100}, ts_ms=START_NS // MS_NS + ms), ms)
     assert rig.market.phase == "closing"
     flatten(rig, ms + 10)
     rig.step(FillConfirmed(0, "f1"), ms + 20)

@@ -48,6 +48,14 @@ def test_tick_older_than_the_held_one_by_more_than_50_ms_is_dropped(
     assert reference.price == (101.0 if taken else 100.0)
 
 
+@pytest.mark.parametrize("kind", [FAST, RELAY])
+def test_price_told_as_it_stood_three_seconds_ago_is_no_news(kind: int) -> None:
+    reference = make()
+    assert not tick(reference, 100.0, 3_000, 0, kind=kind)
+    assert (reference.price, reference.dropped) == (0.0, 1)
+    assert tick(reference, 101.0, 3_000, 1, kind=kind)
+
+
 def test_older_ticks_cannot_walk_the_time_back() -> None:
     reference = make()
     tick(reference, 100.0, 100)

@@ -192,21 +192,54 @@ def test_loss_ends_doubt_and_the_reason_is_the_latest() -> None:
     trust.on_change(MISMATCHED, False, 1_010)
     trust.on_loss(STALE, "disconnected")
     assert trust.unverified_ns == 0
+    trust.on_snapshot(MATCHED, False, 1_020)
     trust.on_loss(SUSPECT, "malformed")
     trust.on_loss(SUSPECT, "inbox_full")
     assert (trust.state, trust.reason, trust.turned_suspect) == (SUSPECT, "inbox_full", 1)
+
+
+def test_a_loss_on_a_stale_book_leaves_it_stale() -> None:
+    trust = synced()
+    trust.on_time(1_001 + STALE_AFTER, STALE_AFTER)
+    trust.on_loss(SUSPECT, "malformed")
+    assert (trust.state, trust.reason, trust.turned_suspect) == (STALE, "malformed", 0)
+    trust.on_snapshot(MATCHED, False, 5_000, rest=True)
+    assert trust.state == STALE
+    # Something was lost: that the socket speaks again is not enough.
+    trust.on_change(UNCHECKABLE, False, 5_010)
+    assert trust.state == STALE
+    trust.on_change(MATCHED, False, 5_020)
+    assert trust.state == SYNCED
+
+
+def test_what_comes_late_does_not_end_a_silence_but_a_first_book_after_a_loss_does() -> None:
+    trust = synced()
+    trust.on_time(1_001 + STALE_AFTER, STALE_AFTER)
+    trust.on_loss(STALE, SILENT)
+    trust.on_snapshot(MATCHED, False, 5_000, late=True)
+    trust.on_change(MATCHED, False, 5_010, True)
+    assert (trust.state, trust.last_ns) == (STALE, 1_000)
+    trust.on_snapshot(MATCHED, False, 5_020)
+    assert trust.state == SYNCED
+    trust.on_loss(STALE, "disconnected")
+    trust.on_change(MATCHED, False, 5_030, True)
+    assert trust.state == STALE
+    trust.on_snapshot(MATCHED, False, 5_040, late=True)
+    assert (trust.state, trust.last_ns) == (SYNCED, 5_040)
+    trust.on_change(MATCHED, False, 5_050, True)
+    assert (trust.state, trust.last_ns) == (SYNCED, 5_040)
 
 
 def test_a_rest_book_does_not_end_stale_but_the_sockets_next_word_does() -> None:
     trust = synced()
     trust.on_time(1_001 + STALE_AFTER, STALE_AFTER)
     assert (trust.state, trust.reason) == (STALE, SILENT)
-    trust.on_snapshot(MATCHED, False, 5_000, True)
+    trust.on_snapshot(MATCHED, False, 5_000, rest=True)
     assert (trust.state, trust.reason, trust.last_ns) == (STALE, SILENT, 1_000)
     trust.on_change(MATCHED, False, 5_010)
     assert trust.state == SYNCED
     trust.on_loss(STALE, "disconnected")
-    trust.on_snapshot(MATCHED, False, 5_020, True)
+    trust.on_snapshot(MATCHED, False, 5_020, rest=True)
     assert trust.state == STALE
     trust.on_snapshot(MATCHED, False, 5_030)
     assert trust.state == SYNCED

@@ -356,6 +356,34 @@ async def test_garbage_and_truncated_frames_are_quarantined(client, nursery, aut
     assert status.quarantine[0].sample == b"\x00garbage"
 
 
+async def test_frame_that_one_of_two_damages_is_no_loss_while_the_other_is_heard(
+    client, nursery, autojump_clock
+):
+    stage = Stage(client, market_connections=2)
+    nursery.start_soon(stage.feed.run)
+    stage.want(listed("a"))
+    (one, _), (two, _) = await stage.accept(), await stage.accept()
+    await two.send(quote_frame("a", 1))
+    await wait_all_tasks_blocked()
+    await one.send("\x00garbage")
+    await wait_all_tasks_blocked()
+    assert stage.events() == ["feed_up", "best_quoted 1"]
+    assert sorted(status.malformed for status in stage.statuses.rows()) == [0, 1]
+    await trio.sleep(1.5)
+    # What the twin lost as well nobody brings.
+    await two.send(quote_frame("a", 2))
+    await two.send("\x00garbage")
+    await wait_all_tasks_blocked()
+    assert [event.partition("/")[0] for event in stage.events()] == [
+        "best_quoted 2",
+        "feed_gap polymarket.market",
+    ]
+    await trio.sleep(1.5)
+    await one.send("\x00garbage")
+    await wait_all_tasks_blocked()
+    assert [event.partition("/")[0] for event in stage.events()] == ["feed_gap polymarket.market"]
+
+
 async def test_resnapshot_subscribes_anew_on_one_path_and_asks_rest(
     client, rest, nursery, autojump_clock
 ):

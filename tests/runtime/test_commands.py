@@ -39,6 +39,7 @@ CONFIG = Config(
     latency=Latency(drain_max=1),
 )
 BEGIN_NS = START_NS - 10 * SECOND_NS
+BEGIN_MS = BEGIN_NS // MS_NS
 
 
 @attrs.define
@@ -65,7 +66,7 @@ class Room:
                 price_e8 = 6_000_000_000_000 + (at_ms // 500 % 2) * 1_000_000
                 self.put(ReferenceTicked(self.now_ns(), "BTC", "x", FAST, price_e8, self.now_ns()))
             if at_ms % 1000 == 0:
-                self.put(change(BUY, 47, 100, self.now_ns(), 1_000 + at_ms))
+                self.put(change(BUY, 47, 100, self.now_ns(), BEGIN_MS + at_ms))
             self.put(ClockTicked(self.now_ns()))
             await trio.sleep(0.02)
 
@@ -142,8 +143,8 @@ async def test_flatten_names_the_limit_that_keeps_the_rest_and_only_resting_orde
         await desk.hold(10)
         resting = {order.order_id for order in desk.strategy.session.engine.orders.all_open()}
         # Only 9 shares are bid for within the slippage; what is left is worth 0.48 USDC.
-        desk.put(change(BUY, 47, 0, desk.now_ns(), 90_000))
-        desk.put(change(BUY, 48, 9, desk.now_ns(), 90_001))
+        desk.put(change(BUY, 47, 0, desk.now_ns(), BEGIN_MS + 90_000))
+        desk.put(change(BUY, 48, 9, desk.now_ns(), BEGIN_MS + 90_001))
         reply = flattened(await desk.commands.flatten())
         assert [(row.size_e6, row.price_e4) for row in reply.closed] == [(9 * SHARE, 4_800)]
         assert set(reply.cancelled) == resting
@@ -164,7 +165,7 @@ async def test_daily_profit_and_peak_are_of_the_equity_beside_them(autojump_cloc
     async with room() as desk:
         desk.quiet = True
         await desk.hold(10)  # a bid of 0.48 marks them at what they cost
-        desk.put(change(BUY, 50, 100, desk.now_ns(), 91_000))
+        desk.put(change(BUY, 50, 100, desk.now_ns(), BEGIN_MS + 91_000))
         status = await desk.status()
         pnl = status.pnl
         assert pnl.equity_e6 == 1_000_200_000
@@ -180,8 +181,8 @@ async def test_loss_that_stops_trading_halts_until_the_operator_clears_it(
         nursery.start_soon(desk.watch.run)
         await desk.hold(10)
         for cents in (48, 47):
-            desk.put(change(BUY, cents, 0, desk.now_ns(), 92_000 + cents))
-        desk.put(change(BUY, 30, 100, desk.now_ns(), 93_000))
+            desk.put(change(BUY, cents, 0, desk.now_ns(), BEGIN_MS + 92_000 + cents))
+        desk.put(change(BUY, 30, 100, desk.now_ns(), BEGIN_MS + 93_000))
         await trio.sleep(1.2)
         status = await desk.status()
         assert (status.health, status.engine_mode) == ("halted", "halt")

@@ -19,7 +19,8 @@ import trio_websocket
 from polytrade.captures import CaptureHeader, CaptureRecord, write_capture
 from polytrade.sandbox.playback.options import PlaybackOptions
 from polytrade.sandbox.playback.serve import serve_playback
-from polytrade.sandbox.sample import Sample
+from polytrade.sandbox.tape import START_S, Tape
+from polytrade.sandbox.venue.options import VenueOptions
 
 GIVE_UP_S = 20.0
 """A test that waits this long for the venue has failed; a good one takes a second."""
@@ -134,8 +135,12 @@ def checker() -> HashChecker:
 
 @pytest.fixture(scope="session")
 def sample_records() -> list[CaptureRecord]:
-    """Five minutes of one invented coin."""
-    return list(Sample(3, 5, ("btc",)).records())
+    """Five minutes of one coin at the live venue, from the 25th second of a window on."""
+    options = VenueOptions(
+        seed=3, coins=("btc",), windows=("5m",), slow_markets=False, activity=0.01
+    )
+    tape = Tape(options, START_S + 25, ("market", "rtds", "binance"))
+    return list(tape.records(300))
 
 
 @pytest.fixture(scope="session")

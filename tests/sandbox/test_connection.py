@@ -5,6 +5,7 @@ import trio
 from polytrade.sandbox import connection as module
 from polytrade.sandbox.connection import SLOW_CONSUMER_S, Connection, Selected
 from polytrade.sandbox.endpoints import Endpoint
+from polytrade.sandbox.frames import SharedStream
 from polytrade.sandbox.playback.options import PlaybackOptions
 from polytrade.sandbox.playback.player import Player
 from polytrade.sandbox.playback.timeline import scan
@@ -13,16 +14,16 @@ from polytrade.sandbox.playback.venue import Venue
 CAPACITY = 8
 
 
-class StuckSocket:
-    """A client that takes one frame and never another."""
+class StuckStream:
+    """A client that takes what is written first and never anything else."""
 
     def __init__(self):
         self.sent = []
 
-    async def send_message(self, message):
+    async def send_all(self, data):
         if self.sent:
             await trio.sleep_forever()
-        self.sent.append(message)
+        self.sent.append(data)
 
 
 class Everything:
@@ -47,7 +48,8 @@ async def test_client_that_does_not_read_is_closed_and_the_rest_is_played(
     venue.endpoints["market"] = endpoint = Endpoint("market")
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
-        client = Connection(1, "market", Everything(), StuckSocket(), None, nursery.cancel_scope)
+        stream = SharedStream(StuckStream())
+        client = Connection(1, "market", Everything(), stream, nursery.cancel_scope)
         endpoint.connections[1] = client
         nursery.start_soon(client.run_writer)
         with trio.CancelScope(shield=True):

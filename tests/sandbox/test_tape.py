@@ -3,9 +3,11 @@
 from collections import Counter
 
 import orjson
+import pytest
 
 from polytrade import strict
 from polytrade.captures import CaptureReader
+from polytrade.errors import ConfigError
 from polytrade.replay import replay
 from polytrade.sandbox.tape import START_S, Tape, write_tape
 from polytrade.sandbox.venue.options import VenueOptions
@@ -39,6 +41,41 @@ def test_records_come_in_the_order_received_and_without_holes():
     assert received == sorted(received)
     by_source = Counter(record.source for record in records)
     assert {"polymarket.market/0", "polymarket.rtds/0", "gamma/0", "binance/0"} <= set(by_source)
+
+
+def test_tape_holds_only_the_sources_asked_for_and_refuses_others(tmp_path):
+    tape = Tape(SMALL, START_S, ("rtds", "okx"))
+    sources = {record.source for record in tape.records(SECONDS)}
+    assert sources == {"gamma/0", "polymarket.rtds/0", "okx/0"}
+    for wrong in ((), ("rtds", "deribit")):
+        with pytest.raises(ConfigError, match="expected one or more of market, .* @ sources"):
+            write_tape(tmp_path / "tape.jsonl", SMALL, 1, None, wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_recorder_follows_a_market_from_when_gamma_has_told_it():
+    known, booked, seen = set(), set(), 0
+    for record in Tape(SMALL, START_S + 290, ("market",)).records(SECONDS):
+        body = orjson.loads(record.frame)
+        if record.source == "gamma/0":
+            known.update(orjson.loads(body["markets"][0]["clobTokenIds"]))
+            continue
+        for message in body if isinstance(body, list) else [body]:
+            if message["event_type"] == "new_market":
+                continue  # told to everybody
+            told = {change["asset_id"] for change in message.get("price_changes", [message])}
+            if message["event_type"] == "book":
+                booked |= told
+            assert told <= booked <= known
+            seen += 1
+    assert len(booked) == 6  # two windows, and the one that is listed after ten seconds
+    assert seen > 100
+
+
+def test_binance_is_recorded_as_the_daemon_hears_it():
+    frames = [record.frame for record in Tape(SMALL, START_S, ("binance",)).records(SECONDS)]
+    streams = {body["stream"] for body in map(orjson.loads, frames) if "stream" in body}
+    assert streams == {"btcusdt@bookTicker", "btcusdt@trade"}
 
 
 def test_a_replayed_tape_verifies_every_book_and_trades(tmp_path, root):

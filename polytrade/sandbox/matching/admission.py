@@ -24,6 +24,7 @@ FAK_DEAD: Final = (
     "match is found."
 )
 DEAD: Final = {FOK: FOK_DEAD, FAK: FAK_DEAD}
+NO_TAKING: Final = "post-only mode: only post-only orders and cancels are allowed"
 POST_ONLY_CROSSES: Final = "invalid post-only order: order crosses book"
 POST_ONLY_TYPE: Final = "invalid post-only order: only GTC and GTD orders can be post-only"
 BAD_EXPIRATION: Final = "invalid expiration"

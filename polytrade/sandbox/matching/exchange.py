@@ -14,6 +14,7 @@ from polytrade.sandbox.matching.accounts import Bank
 from polytrade.sandbox.matching.admission import (
     DEAD,
     MARKET_FULL,
+    NO_TAKING,
     NOT_READY,
     POST_ONLY_CROSSES,
     check_amount,
@@ -54,7 +55,8 @@ HELD: Final = "order can't be canceled while delayed"
 class Exchange:
     """All markets with their books, the open orders, and the trades under way.
 
-    `settings` may be replaced at any time; a trade keeps those it was matched under.
+    `settings` may be replaced at any time; a trade keeps those it was matched under. While
+    `may_take` says no, orders that would match are refused, the venue's own traders' too.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Exchange:
         emit: Callable[[VenueEvent], None],
         settings: ExchangeSettings | None = None,
     ) -> None:
+        self.may_take: Callable[[], bool] = lambda: True
         self.markets: dict[str, Market] = {}
         self.tokens: dict[str, tuple[Market, int]] = {}
         settings = settings or ExchangeSettings()
@@ -168,6 +171,8 @@ class Exchange:
         crosses = market.book.crosses(order.yes_side, order.yes_price_e4)
         if crosses and order.post_only:
             raise Refused(POST_ONLY_CROSSES)
+        if crosses and not self.may_take():
+            raise Refused(NO_TAKING)
         check_amount(order, rules, crosses)
         self._engine.check_balance(market, order, need_e6(order, rules.fees))
         if len(market.book.orders) + len(market.held) >= OPEN_MAX:

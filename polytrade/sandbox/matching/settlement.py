@@ -16,7 +16,8 @@ from polytrade.sandbox.matching.orders import CONFIRMED, FAILED, MINED, RETRYING
 from polytrade.sandbox.schedule import Schedule
 
 TRADES_KEPT: Final = 10_000
-"""Settled trades kept for REST: about 15 MB, hours of a busy venue; official pages ask for 500."""
+"""Settled trades kept for REST, those of API keys and those among the venue's own traders apart:
+about 15 MB each; the latter are an hour of a quiet venue or minutes of a busy one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +66,7 @@ class Settlement:
         self._rng = rng
         self._emit = emit
         self._on_settled = on_settled
-        self._settled: deque[str] = deque()
+        self._settled: tuple[deque[str], deque[str]] = (deque(), deque())
         self._by_owner: dict[str, dict[str, Trade]] = {}
 
     def new_id(self) -> str:
@@ -121,9 +122,10 @@ class Settlement:
             self._on_settled(market, trade)
 
     def _keep(self, trade: Trade) -> None:
-        self._settled.append(trade.trade_id)
-        if len(self._settled) > TRADES_KEPT:
-            oldest = self.trades.pop(self._settled.popleft())
+        settled = self._settled[0 if _owners(trade) else 1]
+        settled.append(trade.trade_id)
+        if len(settled) > TRADES_KEPT:
+            oldest = self.trades.pop(settled.popleft())
             for owner in _owners(oldest):
                 mine = self._by_owner[owner]
                 del mine[oldest.trade_id]

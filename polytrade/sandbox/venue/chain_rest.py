@@ -5,7 +5,7 @@ Relayer: `/deployed`, `/v1/account/transactions/...`, `/relay-payload`, `/submit
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import orjson
 import trio
@@ -30,6 +30,21 @@ def json_answer(body: object, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status=status, content_type="application/json")
 
 
+def json_of(raw: bytes) -> Any:
+    """The decoded body of a request; None when it is no JSON."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+
+
+async def raw_body() -> bytes:
+    """The body of the request under way, as it came."""
+    raw = await request.get_data(as_text=False)
+    assert isinstance(raw, bytes), "asked for bytes"
+    return raw
+
+
 def chain_app(venue: "LocalVenue") -> QuartTrio:
     """The relayer and the node of a venue."""
     app = QuartTrio("sandbox.chain")
@@ -48,13 +63,13 @@ def chain_app(venue: "LocalVenue") -> QuartTrio:
 
     @app.post("/")
     async def rpc() -> Response:
-        body = await request.get_json(force=True, silent=True)
+        body = json_of(await raw_body())
         venue.catch_up()
         return json_answer(node.answer(body))
 
     @app.post("/submit")
     async def submitted() -> Response:
-        body = await request.get_json(force=True, silent=True)
+        body = json_of(await raw_body())
         venue.catch_up()
         try:
             sent = submit(chain, body, venue.now_s())

@@ -141,7 +141,7 @@ class _Account:
 
     async def drop_notifications(self, call: Call) -> Response:
         await trio.lowlevel.checkpoint()
-        ids = [name for name in request.args.get("ids", "").split(",") if name.isdigit()]
+        ids = [name for name in request.args.get("ids", "").split(",") if name.isdecimal()]
         self._venue.notifications.drop(
             call.key.owner, {int(name) for name in ids if len(name) <= CURSOR_MAX}
         )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 100
 PAGE_MAX: Final = 500
+DIGITS_MAX: Final = 4
 SCORED_MAX: Final = 1000
 """Orders one `POST /orders-scoring` may name."""
 DAY_S: Final = 86_400
@@ -61,7 +62,8 @@ class _Rewards:
 
     def discovered(self) -> Response:
         size = request.args.get("page_size", "")
-        most = int(size) if size.isdigit() and 1 <= int(size) <= PAGE_MAX else PAGE
+        most = int(size) if size.isdecimal() and len(size) <= DIGITS_MAX else PAGE
+        most = most if 1 <= most <= PAGE_MAX else PAGE
         query = request.args.get("q", "").lower()
         rows = [
             row

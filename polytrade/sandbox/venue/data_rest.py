@@ -18,7 +18,7 @@ from polytrade.sandbox.matching.orders import Refused
 from polytrade.sandbox.venue.auth import ApiKey, AuthRefused
 from polytrade.sandbox.venue.chain import CONTRACTS
 from polytrade.sandbox.venue.chain_calls import MAX_UINT, MERGE, REDEEM, SPLIT, Operation
-from polytrade.sandbox.venue.chain_rest import json_answer
+from polytrade.sandbox.venue.chain_rest import json_answer, json_of, raw_body
 from polytrade.sandbox.venue.data_rows import (
     Leg,
     Row,
@@ -220,15 +220,13 @@ def _page(rows: list[Row]) -> Response:
 
 def _wallet_view(venue: "LocalVenue", kind: str) -> Callable[[], Awaitable[Response]]:
     async def view() -> Response:
-        raw = await request.get_data(as_text=False)
-        assert isinstance(raw, bytes), "asked for bytes"
-        body = await request.get_json(force=True, silent=True)
+        raw = await raw_body()
         venue.catch_up()
         try:
             key = venue.keys.authenticate(
                 dict(request.headers), "POST", request.path, raw, venue.now_s()
             )
-            return json_answer(_operate(venue, kind, key, body))
+            return json_answer(_operate(venue, kind, key, json_of(raw)))
         except AuthRefused as refused:
             return json_answer(refused.body, refused.status)
         except Refused as refused:

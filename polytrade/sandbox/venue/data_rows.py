@@ -11,7 +11,14 @@ import attrs
 
 from polytrade.core.ids import BUY, SIDE_NAMES, YES
 from polytrade.core.units import ONE_E6, SECOND_NS, parse_scaled
-from polytrade.sandbox.matching.orders import CONFIRMED, MINED, Order, Trade
+from polytrade.sandbox.matching.orders import (
+    CONFIRMED,
+    MINED,
+    RETRYING,
+    TRADE_MATCHED,
+    Order,
+    Trade,
+)
 from polytrade.sandbox.world.calendar import PAYOUTS_E6
 from polytrade.sandbox.world.gamma_fields import Quote, number, outcome_prices
 from polytrade.sandbox.world.listing import EVENT, Listing
@@ -140,7 +147,7 @@ def position_rows(venue: "LocalVenue", user: str) -> list[Row]:
     """Rows of `/v2/positions` of a wallet: one for each token it holds."""
     wallet = user.lower()
     traded = bought_by(venue, wallet)
-    held = venue.bank.holdings(wallet)
+    held = _on_chain(venue, wallet)
     rows: list[Row] = []
     for token_id, size_e6 in held.items():
         listing = venue.calendar.by_token.get(token_id)
@@ -152,6 +159,19 @@ def position_rows(venue: "LocalVenue", user: str) -> list[Row]:
         now_e6 = price_e6(venue, listing, token)
         rows.append(_position(venue, user, listing, token, size_e6, other_e6, bought, now_e6))
     return rows
+
+
+def _on_chain(venue: "LocalVenue", wallet: str) -> dict[str, int]:
+    """Shares by token id without those of trades that are not mined yet."""
+    held = venue.bank.holdings(wallet)
+    for trade in venue.exchange.trades.values():
+        if trade.status in (TRADE_MATCHED, RETRYING):
+            tokens = venue.exchange.markets[trade.condition].rules.tokens
+            filled = ((fill.order, fill.size_e6) for fill in trade.fills)
+            for order, size_e6 in ((trade.taker, trade.size_e6), *filled):
+                if order.wallet == wallet and order.side == BUY:
+                    held[tokens[order.token]] -= size_e6
+    return held
 
 
 def _position(

@@ -74,7 +74,7 @@ class Node:
             envelope["error"] = {"code": refused.code, "message": str(refused)}
         except CallRefused as refused:
             envelope["error"] = {"code": _REVERTED, "message": str(refused)}
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             envelope["error"] = {"code": _INVALID, "message": f"invalid params: {error}"}
         return envelope
 

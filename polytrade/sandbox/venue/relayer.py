@@ -61,7 +61,7 @@ def submit(chain: Chain, body: object, now_s: int) -> Transaction:
             operation(call)
     except CallRefused as refused:
         raise RelayRefused(str(refused)) from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RelayRefused(f"invalid payload: {error}") from None
     return chain.send(account_name(signer, kind), wallet, calls)
 

@@ -121,6 +121,11 @@ class Troubles:
         """Whether the matching engine is away: nobody trades."""
         return self._mode("restart") is not None
 
+    def _trades(self) -> bool:
+        """Whether orders may match: resting ones are safe while REST takes no others."""
+        modes = ("restart", "post_only", "cancel_only", "trading_disabled")
+        return not any(self._mode(name) for name in modes)
+
     @property
     def keys_revoked(self) -> bool:
         """Whether no API key is known: every authenticated request is answered with 401."""
@@ -151,6 +156,7 @@ class Troubles:
 
         Raises FaultRefused when what it names is not there; nothing is changed then.
         """
+        venue.exchange.may_take = self._trades
         touched = self._apply(order, venue)
         self.applied[order.kind] += 1
         return touched
@@ -193,6 +199,7 @@ class Troubles:
     def _restart(self, order: FaultOrder, venue: "LocalVenue") -> int:
         self._begin("restart", order)
         self.frames.quiet = True
+        _freeze_books(venue.endpoints, math.inf)
         if self._restart_end is not None:
             self._restart_end.cancel()
         end = partial(self._end_restart, venue, order.post_only_seconds)
@@ -206,6 +213,7 @@ class Troubles:
         if ordered is None or ordered.until_ns < self._until_ns(post_only_s):
             self._begin("post_only", FaultOrder("post_only", seconds=post_only_s))
         self.frames.end_quiet()
+        _freeze_books(venue.endpoints, 0.0)
         # What changed while nothing was told would be a gap nobody could see.
         for token in venue.exchange.tokens:
             text = venue.market_channel.book_dump(token)
@@ -336,6 +344,14 @@ class Troubles:
 
     def _left_s(self, mode: _Mode) -> int:
         return -(-(mode.until_ns - self._schedule.now_ns) // SECOND_NS)
+
+
+def _freeze_books(endpoints: Endpoints, until: float) -> None:
+    """Hold back the book a new subscriber of the market channel is shown, until then."""
+    endpoint = endpoints["market"]
+    endpoint.frozen_until = until
+    for connection in endpoint.connections.values():
+        connection.faults.frozen_until = until
 
 
 def _connected(endpoints: Endpoints, names: Iterable[str]) -> int:

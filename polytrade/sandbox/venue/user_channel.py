@@ -191,7 +191,7 @@ class UserDialect:
         named = order.get("markets") or []
         if not isinstance(named, list):
             return [("INVALID OPERATION", "error")]
-        markets = [str(market).lower() for market in named]
+        markets = [market.lower() for market in named if isinstance(market, str)]
         operation = order.get("operation")
         if operation is None:
             return self._on_auth(order.get("auth"), markets)
@@ -216,7 +216,8 @@ class UserDialect:
     def _on_auth(self, auth: object, markets: list[str]) -> list[Answer]:
         said = auth if isinstance(auth, dict) else {}
         names = ("apiKey", "secret", "passphrase")
-        key = self._keys.by_credentials(*(str(said.get(name, "")) for name in names))
+        given = [said.get(name) for name in names]
+        key = self._keys.by_credentials(*(one if isinstance(one, str) else "" for one in given))
         if key is None:
             return [_closed("bad auth")]
         self._owner = key.owner

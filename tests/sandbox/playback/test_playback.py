@@ -5,6 +5,10 @@ from collections import Counter
 
 import trio.testing
 
+from polytrade.core.units import SECOND_NS
+from polytrade.sandbox.playback.options import PlaybackOptions
+from polytrade.sandbox.playback.timeline import round_length_s, scan
+from polytrade.sandbox.playback.venue import Venue
 from tests.sandbox.conftest import count_messages, subscription, take
 
 
@@ -43,7 +47,7 @@ async def test_every_socket_plays_its_own_source(venue, short_records):
             order = {"method": "SUBSCRIBE", "params": streams, "id": 7}
             await exchange.send_message(json.dumps(order))
             assert json.loads(await exchange.get_message()) == {"result": None, "id": 7}
-            topics = ("crypto_prices", "crypto_prices_chainlink", "crypto_prices_twap_sixty")
+            topics = dict.fromkeys(json.loads(frame)["topic"] for frame in rtds)
             subscriptions = [{"topic": topic, "type": "update"} for topic in topics]
             await prices.send_message(
                 json.dumps({"action": "subscribe", "subscriptions": subscriptions})
@@ -135,8 +139,10 @@ async def test_rtds_filter_gives_a_snapshot_first_and_no_pong(venue, short_recor
     assert snapshot["type"] == "subscribe"
     assert snapshot["payload"]["symbol"] == "btc/usd"
     stamps = [point["timestamp"] for point in snapshot["payload"]["data"]]
-    assert stamps == sorted(stamps)
-    assert len(stamps) == 20
+    captured = [json.loads(frame) for frame in _frames(short_records, "polymarket.rtds/0")]
+    told = [body for body in captured if body["topic"] == "crypto_prices_chainlink"]
+    assert stamps == [body["payload"]["timestamp"] for body in told]
+    assert len(stamps) == 21  # one a second, of the twenty seconds and the one they begin in
     assert refusal["statusCode"] == 400
 
 
@@ -188,6 +194,29 @@ async def test_looped_rounds_go_on_with_the_next_windows(venue, sample_records):
     moved = status["shift_s"] - rig.ready["shift_s"]
     assert moved % 300 == 0
     assert later == [start + moved for start in starts]
+
+
+def test_window_cut_by_the_seam_of_a_loop_begins_anew_with_the_next_round(capture, sample_records):
+    timeline = scan((capture(sample_records),))
+    options = PlaybackOptions(files=timeline.files, shift=True, loop=True)
+    played = Venue(options, timeline, lambda: timeline.first_ns)
+    length_s = round_length_s(timeline)
+    first_s = timeline.first_ns // SECOND_NS // 300 * 300
+    first, cut = (f"btc-updown-5m-{start_s}" for start_s in (first_s, first_s + 2 * length_s))
+    told = []
+    for round_index in (0, 1):
+        played.enter_round((round_index + 1) * length_s, round_index)
+        for feed, record in timeline.records():
+            played.take(feed, record, publish=False)
+            if round_index and record.recv_ts_ns > timeline.first_ns + SECOND_NS:
+                break
+        event = played.listings.events[cut]
+        asset = json.loads(event["markets"][0]["clobTokenIds"])[0]
+        told.append((event["eventMetadata"]["priceToBeat"], asset, played.book_dump(asset)))
+    (ended, token, before), (began, same, after) = told
+    assert same == token == json.loads(after)["asset_id"]  # to its clients it is one market
+    assert began == timeline.first_objects[first]["eventMetadata"]["priceToBeat"] != ended
+    assert after != before
 
 
 async def test_playback_waits_no_longer_than_it_may(venue, short_records):

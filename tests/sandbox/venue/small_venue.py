@@ -168,7 +168,7 @@ class SmallVenue:
     def connect(self, endpoint):
         """A client of an endpoint; nothing is written to it."""
         number = self.endpoints.next_connection()
-        client = Connection(number, endpoint, Everything(), None, None, trio.CancelScope())
+        client = Connection(number, endpoint, Everything(), None, trio.CancelScope())
         self.endpoints[endpoint].connections[number] = client
         return client
 

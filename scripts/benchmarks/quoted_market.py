@@ -1,7 +1,8 @@
-"""One invented market of the sample capture: its ladder, its makers, its takers, its messages.
+"""One invented market as cheap as it can be: a full ladder, its changes, its trades, its hashes.
 
-Both tokens' books are kept as the venue writes them; every message carries the hashes that the
-venue would compute (protocols 5.4), so that a checker finds none that does not fit.
+The local venue's own engine makes too few messages a second to be the load of a benchmark. Both
+tokens' books are kept as the venue writes them; every message carries the hashes that the venue
+would compute (protocols 5.4).
 """
 
 import hashlib
@@ -12,17 +13,12 @@ from polytrade.core.units import ONE_E4, decimal_text, price_text
 from polytrade.sandbox.wirebook import WireBook, finish_hash, hash_prefix, last_trade_text
 
 CENT_E4: Final = 100
-MILLI_E4: Final = 10
-MILLI_LEVELS: Final = 4
-"""Levels on the fine grid next to the touch, once the tick is 0.001."""
 MIN_SIZE: Final = "5"
-FINE_EDGE_E4: Final = 300
-"""The fine tick is switched on when the touch is this close to 0 or 1 (protocols 5.2)."""
 
 Message = dict[str, Any]
 
 
-class SampleMarket:
+class QuotedMarket:
     """A market whose messages `requote`, `churn` and `trade` return in engine order.
 
     Prices are 1e-4 USDC in terms of YES, sizes hundredths of a share, times milliseconds.
@@ -31,24 +27,11 @@ class SampleMarket:
     def __init__(self, rng: random.Random, condition: str, yes: str, no: str) -> None:
         self.condition = condition
         self.tokens = (WireBook(condition, yes), WireBook(condition, no))
-        self.tick_e4 = CENT_E4
         self.last_trade = ""
         self.trades = 0
         self._rng = rng
         self._bids: dict[int, int] = {}
         self._asks: dict[int, int] = {}
-
-    # The ladder
-
-    @property
-    def bid_e4(self) -> int:
-        """The best bid; 0 when there is none."""
-        return max(self._bids, default=0)
-
-    @property
-    def ask_e4(self) -> int:
-        """The best ask; ONE_E4 when there is none."""
-        return min(self._asks, default=ONE_E4)
 
     def _size(self, price_e4: int, touch_e4: int) -> int:
         """An invented level size: thin at the touch, thick far out, huge at the ends."""
@@ -60,15 +43,11 @@ class SampleMarket:
     def _wanted(self, bid_e4: int, ask_e4: int) -> tuple[set[int], set[int]]:
         bids = set(range(CENT_E4, min(bid_e4, ONE_E4 - CENT_E4) + 1, CENT_E4))
         asks = set(range(ONE_E4 - CENT_E4, max(ask_e4, CENT_E4) - 1, -CENT_E4))
-        if self.tick_e4 == MILLI_E4:
-            for level in range(MILLI_LEVELS):
-                bids.add(bid_e4 - level * MILLI_E4)
-                asks.add(ask_e4 + level * MILLI_E4)
         return {p for p in bids if p > 0}, {p for p in asks if p < ONE_E4}
 
     def touch_for(self, fair: float) -> tuple[int, int]:
         """Where makers want the touch: one tick around the fair value, sometimes two or three."""
-        tick = self.tick_e4
+        tick = CENT_E4
         spread = self._rng.choices((1, 2, 3), weights=(80, 15, 5))[0] * tick
         bid = int((fair * ONE_E4 - spread / 2) / tick + 0.5) * tick
         low, high = (0, ONE_E4) if fair < 0.01 or fair > 0.99 else (tick, ONE_E4 - tick)
@@ -143,64 +122,25 @@ class SampleMarket:
             book.bids.json(),
             book.asks.json(),
             MIN_SIZE,
-            price_text(self.tick_e4),
+            price_text(CENT_E4),
             False,
         )
         return finish_hash(prefix, self.last_trade)
 
-    # Messages besides changes
-
-    def books(self, ts_ms: int, subscribed: bool) -> list[Message]:
-        """Both tokens' books; those sent on subscription also say tick and last trade."""
-        found = []
-        for book in self.tokens:
-            message: Message = {
+    def books(self, ts_ms: int) -> list[Message]:
+        """Both tokens' books as the venue sends them on subscription."""
+        return [
+            {
                 "market": self.condition,
                 "asset_id": book.asset,
                 "timestamp": str(ts_ms),
                 "hash": self._hash(book, ts_ms),
                 "bids": book.bids.levels(),
                 "asks": book.asks.levels(),
+                "tick_size": price_text(CENT_E4),
+                "last_trade_price": self.last_trade,
+                "event_type": "book",
             }
-            if subscribed:
-                message["tick_size"] = price_text(self.tick_e4)
-                message["last_trade_price"] = self.last_trade
-            found.append({**message, "event_type": "book"})
-        return found
-
-    def best(self, ts_ms: int) -> list[Message]:
-        """Both tokens' best bid and ask, as the venue announces them."""
-        found = []
-        for book in self.tokens:
-            bid, ask = book.best_texts()
-            low = book.bids.prices_e4[-1] if book.bids.prices_e4 else 0
-            high = book.asks.prices_e4[0] if book.asks.prices_e4 else ONE_E4
-            found.append(
-                {
-                    "market": self.condition,
-                    "asset_id": book.asset,
-                    "best_bid": bid,
-                    "best_ask": ask,
-                    "spread": price_text(high - low),
-                    "timestamp": str(ts_ms),
-                    "event_type": "best_bid_ask",
-                }
-            )
-        return found
-
-    def fine_tick(self, ts_ms: int) -> list[Message]:
-        """The tick becomes 0.001: announced for both tokens, each twice."""
-        old, self.tick_e4 = self.tick_e4, MILLI_E4
-        return [
-            {
-                "market": self.condition,
-                "asset_id": book.asset,
-                "old_tick_size": price_text(old),
-                "new_tick_size": price_text(MILLI_E4),
-                "timestamp": str(ts_ms),
-                "event_type": "tick_size_change",
-            }
-            for _ in range(2)
             for book in self.tokens
         ]
 
