@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-import hypercorn.trio
 import trio
 from hypercorn.config import Config as HypercornConfig
 
 from polytrade.config import Control
 from polytrade.control.app import ControlApp
 from polytrade.errors import ConfigError, Problem
+from polytrade.rest_server import serve_app
 
 GRACE_S: Final = 1.0
 """How long a stop waits for requests under way."""
@@ -53,7 +53,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         binds: list[str] = await nursery.start(
             partial(
-                hypercorn.trio.serve,
+                serve_app,
                 app,
                 settings,
                 shutdown_trigger=shutdown_trigger,

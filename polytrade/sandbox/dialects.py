@@ -5,7 +5,7 @@ this client, or None when it is not subscribed to it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
@@ -17,6 +17,8 @@ from polytrade.sandbox.connection import Selected
 
 ASSETS_MAX: Final = 2000
 """Assets one connection may subscribe: four times what the venue copes with (protocols 5.1)."""
+NAMES_MAX: Final = 512
+"""Names one frame of a client may have: OKX allows 480 requests an hour."""
 DUMP_BOOKS_MAX: Final = 50
 """Books in one frame of an initial dump: 200 KB."""
 TYPES_MAX: Final = 128
@@ -102,6 +104,12 @@ class PriceDumps(Protocol):
 
     def price_dump(self, topic: str, symbol: str) -> str | None:
         """The last prices of a symbol as an RTDS `subscribe` message; None when there are none."""
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """What a client's frame names, each once and not more than `NAMES_MAX` of it: saying a name
+    again must not cost another snapshot."""
+    return list(dict.fromkeys(names))[:NAMES_MAX]
 
 
 def loads(text: str | bytes) -> Any:
@@ -217,7 +225,7 @@ class RtdsDialect:
         wanted = order.get("subscriptions") if isinstance(order, dict) else None
         if not isinstance(wanted, list):
             return [_rtds_error("expected an action and subscriptions")]
-        parsed: list[tuple[str, str]] = []
+        parsed: dict[tuple[str, str], None] = {}
         for item in wanted:
             topic = item.get("topic") if isinstance(item, dict) else None
             if not isinstance(topic, str) or topic not in RTDS_TOPICS:
@@ -227,12 +235,12 @@ class RtdsDialect:
             symbol = chosen.get("symbol", "") if isinstance(chosen, dict) else None
             if not isinstance(symbol, str) or " " in filters:
                 return [_rtds_error(f"invalid filters {_shown(filters)}")]
-            parsed.append((topic, symbol))
+            parsed[topic, symbol] = None
         if order.get("action") == "unsubscribe":
             for key in parsed:
                 self._topics.pop(key, None)
             return []
-        self._topics.update(dict.fromkeys(parsed))
+        self._topics.update(parsed)
         dumps = [self._prices.price_dump(topic, symbol) for topic, symbol in parsed if symbol]
         return [(dump, "dump") for dump in dumps if dump is not None]
 

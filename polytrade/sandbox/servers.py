@@ -5,13 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-import hypercorn.trio
 import trio
 import trio_websocket
 from hypercorn.config import Config as HypercornConfig
 from quart_trio import QuartTrio
 
 from polytrade.errors import ConfigError, Problem
+from polytrade.rest_server import serve_app
 from polytrade.sandbox.connection import HANDSHAKE_S, INBOUND_MAX, Connection
 from polytrade.sandbox.dialects import Greets
 from polytrade.sandbox.endpoints import Endpoint, Endpoints
@@ -177,7 +177,7 @@ class RestServer:
         config.graceful_timeout = GRACEFUL_S
         # An application object cannot be served twice.
         server = partial(
-            hypercorn.trio.serve,
+            serve_app,
             self._create_app(),
             config,
             shutdown_trigger=endpoint.down.wait,

@@ -165,3 +165,21 @@ async def test_application_serves_once() -> None:
         await serve(app, config, stop.wait)
     with pytest.raises(AssertionError, match="serves once"):
         await serve(app, config, stop.wait)
+
+
+@pytest.mark.parametrize("path", ["/nix", "/control/pause"])
+async def test_client_that_leaves_within_a_body_ends_only_itself(path: str) -> None:
+    async with served() as one:
+        for _ in range(20):
+            stream = await one.connect()
+            async with stream:
+                half = request("POST", path, "Content-Length: 100", body='{"half":')
+                await stream.send_all(half)
+                await stream.send_eof()
+                with trio.move_on_after(0.2):
+                    while await stream.receive_some():
+                        pass
+        stream = await one.connect()
+        async with stream:
+            await stream.send_all(request("GET", "/health"))
+            assert (await response(stream))[0] == 200

@@ -324,6 +324,7 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "feeds.backoff_min_s=0.05",
             "feeds.backoff_max_s=0.5",
             "risk.max_loop_lag_ms=20000",
+            "risk.book_stale_ms=8000",  # the sample's quieter books are silent for up to 4 s
             "risk.orders_per_s=200",
             'strategy.fair_value="basis_mr"',  # quotes at once: no volatility to warm up
             *overrides,

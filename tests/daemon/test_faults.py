@@ -191,7 +191,7 @@ async def test_reordered_frames_lose_nothing_and_doubts_heal(tmp_path: Path) -> 
 
 def played_trades(status: dict[str, Any]) -> int:
     """Trades the venue played so far."""
-    counts: dict[str, int] = status["messages"]["polymarket.market/0"]
+    counts: dict[str, int] = status["messages"].get("polymarket.market/0", {})
     return counts.get("last_trade_price", 0)
 
 

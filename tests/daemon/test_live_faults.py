@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import trio
 
-from polytrade.core.ids import YES
-from polytrade.core.units import SECOND_NS
+from polytrade.core.events import TradePrinted
+from polytrade.core.ids import BUY, SELL, YES
+from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.polymarket import discovery
 from polytrade.sandbox.faults import FAULTS
 from tests.daemon.live_rig import EXCHANGES, FIRST_S, WINDOW_S, LiveRig, live
@@ -158,7 +159,7 @@ async def test_books_that_come_late_are_not_quoted_on(tmp_path: Path) -> None:
         rig.tap.clear()
         began_s = trio.current_time()
         await rig.fault("slow_drain", ms=500)
-        # Until they are later than a silence may be and a second, they are believed.
+        # Until they are later than a silence may last, and a second, they are believed.
         began_ns = rig.engine.ts_ns
         last_s = began_s
         while rig.engine.ts_ns < began_ns + 4 * SECOND_NS:
@@ -325,7 +326,7 @@ def resting(rig: LiveRig, *, up: bool) -> list[str]:
     found = []
     for name in rig.paper.resting():
         order = rig.engine.orders.find(name)
-        if ((order.token == YES) == (order.side == 0)) == up:
+        if ((order.token == YES) == (order.side == BUY)) == up:
             found.append(name)
     return found
 
@@ -430,17 +431,17 @@ async def test_window_ends_resolves_and_the_next_is_found_though_its_report_is_m
         "strategy.no_quote_before_end_s=2",
         "strategy.no_quote_after_start_s=0",
         "universe.refresh_interval_s=1",
-        'execution.fill_model="touch"',
     )
-    quick = {"resolve_after_s": 8, "missing_after_s": 16}
+    quick = {"resolve_after_s": 4, "missing_after_s": 6}
     async with live(
-        tmp_path, *settings, into_window_s=190, keys=monkeypatch, calendar=quick, speed=8
+        tmp_path, *settings, into_window_s=280, keys=monkeypatch, calendar=quick, speed=2
     ) as rig:
         await rig.until(lambda: rig.market(1) is not None, "both windows")
         await rig.fault("missing_report", coin="btc")  # of the end, and of the next start
         first, second = rig.market(0), rig.market(1)
+        await rig.until(lambda: rig.tap.count("order_accepted") > 0, "a quote at the venue")
+        trade_through_our_quotes(rig, first)
         await rig.until(lambda: held_e6(rig, first) > 0, "a position")
-        print("POS", rig.engine.ts_ns/1e9-FIRST_S, held_e6(rig, first), first.book.bid_e4)
         await rig.until(lambda: first.phase == "pending_resolution", "the end")
         assert held_e6(rig, first) > 0
         assert not any(
@@ -464,6 +465,15 @@ async def test_window_ends_resolves_and_the_next_is_found_though_its_report_is_m
         await rig.quoting()
         await rig.stop()
         rig.nothing_rests()
+
+
+def trade_through_our_quotes(rig: LiveRig, market: Any) -> None:
+    """Have somebody trade through everything the book shows: who rests there is filled."""
+    name, size_e6 = market.spec.market, 1_000_000_000_000
+    for side, price_e4 in ((SELL, 10), (BUY, 9_990)):
+        now_ns = rig.parts.inbox.now_ns()
+        trade = TradePrinted(now_ns, name, YES, side, price_e4, size_e6, now_ns // MS_NS, "test")
+        rig.parts.inbox.put(trade)
 
 
 def held_e6(rig: LiveRig, market: Any) -> int:

@@ -10,7 +10,7 @@ from tests.official.rig import Trader, open_venue
 _numbers = itertools.count(0xC0FFEE)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _one_certificate(tmp_path_factory):
     """Nothing here speaks TLS, but polymarket-client reads all certificates ten times a client,
     which takes half a second; with this file it reads one.
@@ -23,7 +23,7 @@ def _one_certificate(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def venue(root):
     """A quiet venue in a process of its own: nobody trades but the tests."""
     with open_venue(root) as opened:

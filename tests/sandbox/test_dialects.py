@@ -161,3 +161,19 @@ def test_market_data_is_no_ack():
     assert not is_ack("kraken", '{"channel":"heartbeat"}')
     assert not is_ack("polymarket.market", "[]")
     assert is_ack("polymarket.market", "PONG")
+
+
+@pytest.mark.parametrize("times", [1, 5_000])
+def test_a_name_said_again_costs_no_other_snapshot(times):
+    class Prices:
+        def price_dump(self, topic, symbol):
+            return f"{topic} {symbol}"
+
+    dialect = RtdsDialect(Prices())
+    subscription = {
+        "topic": "crypto_prices_chainlink",
+        "type": "update",
+        "filters": '{"symbol":"btc/usd"}',
+    }
+    order = {"action": "subscribe", "subscriptions": [subscription] * times}
+    assert len(dialect.hear(json.dumps(order))) == 1

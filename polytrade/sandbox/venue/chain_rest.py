@@ -13,6 +13,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from polytrade.sandbox.venue.chain import Transaction
+from polytrade.sandbox.venue.json_errors import answer_in_json
 from polytrade.sandbox.venue.json_rpc import Node
 from polytrade.sandbox.venue.relayer import RELAY, RelayRefused, account_name, submit
 
@@ -49,6 +50,7 @@ def chain_app(venue: "LocalVenue") -> QuartTrio:
     """The relayer and the node of a venue."""
     app = QuartTrio("sandbox.chain")
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    answer_in_json(app)
     chain = venue.chain
     node = Node(venue, chain)
 

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 from quart import Response
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
 
 from polytrade.sandbox.venue import clob_account, clob_keys, clob_public, clob_rewards, clob_trading
-from polytrade.sandbox.venue.clob_calls import BODY_MAX, Door, error
+from polytrade.sandbox.venue.clob_calls import BODY_MAX, Door
+from polytrade.sandbox.venue.json_errors import answer_in_json
 
 if TYPE_CHECKING:
     from polytrade.sandbox.venue.local import LocalVenue
 
-STATUS_TEXTS: Final = {404: "not found", 405: "method not allowed", 413: "Payload too large"}
 REQUEST_ID: Final = "X-Request-Id"
 
 
@@ -22,8 +21,7 @@ def clob_app(venue: "LocalVenue") -> QuartTrio:
     """The whole REST of the CLOB at one venue; an application is served once."""
     app = QuartTrio("sandbox.clob")
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
-    # What the venue does not know, such as an exception, must look like the venue all the same.
-    app.config["PROPAGATE_EXCEPTIONS"] = False
+    answer_in_json(app)
     door = Door(venue)
     for routes in (clob_public, clob_keys, clob_trading, clob_account, clob_rewards):
         routes.add(app, door, venue)
@@ -36,11 +34,5 @@ def clob_app(venue: "LocalVenue") -> QuartTrio:
         answered += 1
         response.headers[REQUEST_ID] = sha256(str(answered).encode()).hexdigest()[:32]
         return response
-
-    @app.errorhandler(HTTPException)
-    async def failed(problem: HTTPException) -> Response:
-        await trio.lowlevel.checkpoint()
-        status = problem.code or 500
-        return error(STATUS_TEXTS.get(status, "Internal server error"), status)
 
     return app

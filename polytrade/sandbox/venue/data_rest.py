@@ -30,6 +30,7 @@ from polytrade.sandbox.venue.data_rows import (
     trade_row,
     wanted_status,
 )
+from polytrade.sandbox.venue.json_errors import answer_in_json
 from polytrade.sandbox.venue.wallets import wallets_of
 from polytrade.sandbox.world.gamma_fields import number
 from polytrade.sandbox.world.listing import Listing
@@ -55,6 +56,7 @@ def data_app(venue: "LocalVenue") -> QuartTrio:
     """The Data API of a venue and its wallet operations."""
     app = QuartTrio("sandbox.data")
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    answer_in_json(app)
 
     def answered(handler: Callable[P, Response]) -> Callable[P, Awaitable[Response]]:
         @wraps(handler)

@@ -17,6 +17,7 @@ from polytrade.sandbox.venue.gamma_query import (
     offset_page,
     whole,
 )
+from polytrade.sandbox.venue.json_errors import answer_in_json
 from polytrade.sandbox.world.gamma_fields import config_objects
 from polytrade.sandbox.world.gamma_objects import GammaObjects
 
@@ -89,6 +90,7 @@ def gamma_app(venue: "LocalVenue") -> QuartTrio:
     """Gamma of a venue, with what is wrong with it now."""
     app = QuartTrio("sandbox.gamma")
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX
+    answer_in_json(app)
     seed = venue.calendar.settings.seed
     shelf = Shelf(venue, GammaObjects(venue.schedule, venue.calendar, venue.exchange, seed))
 

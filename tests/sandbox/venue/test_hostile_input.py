@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from py_clob_client_v2.headers.headers import create_level_1_headers
 
 from polytrade.polymarket.signing import l2_signature
+from polytrade.rest_server import RestClient
 from polytrade.sandbox.dialects import Played
 from polytrade.sandbox.faults import FaultOrder
-from polytrade.sandbox.rest_clients import RestClient
 from polytrade.sandbox.venue.limits import Limits
 from polytrade.sandbox.venue.local import LocalVenue
 from polytrade.sandbox.venue.options import VenueOptions
@@ -26,7 +26,7 @@ from tests.sandbox.venue.clob_rig import Client
 
 NOW_NS = 1_790_000_100 * 10**9
 OPTIONS = VenueOptions(coins=("btc",), windows=("5m",), activity=0.0, windows_ahead=0)
-EXAMPLES = 60
+EXAMPLES = 30
 DEEP = 2_000
 """Levels of nesting beyond what a recursive reader survives."""
 

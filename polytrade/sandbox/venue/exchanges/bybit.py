@@ -7,7 +7,7 @@ import orjson
 
 from polytrade.core.ids import BUY, SELL
 from polytrade.core.units import MS_NS, ONE_E8
-from polytrade.sandbox.dialects import Answer, loads
+from polytrade.sandbox.dialects import Answer, distinct, loads
 from polytrade.sandbox.venue.exchanges.book import ExchangeBook, Print
 from polytrade.sandbox.venue.exchanges.feed import (
     ExchangeFeed,
@@ -175,7 +175,7 @@ class BybitTopics(StreamDialect):
             return [(self._answer(order, False, f"error:invalid op,{op}"), "error")]
         if len(args) > ARGS_MAX:
             return [(self._answer(order, False, f"args size >{ARGS_MAX}"), "error")]
-        topics = [str(arg) for arg in args]
+        topics = distinct(map(str, args))
         if op == "unsubscribe":
             self._unsubscribe(topics)
             return [(self._answer(order, True, ""), "ack")]

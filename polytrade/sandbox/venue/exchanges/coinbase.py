@@ -12,7 +12,7 @@ import orjson
 
 from polytrade.core.ids import BUY, SELL
 from polytrade.core.units import MS_NS
-from polytrade.sandbox.dialects import Answer, loads
+from polytrade.sandbox.dialects import Answer, distinct, loads
 from polytrade.sandbox.venue.exchanges.book import ExchangeBook, Print
 from polytrade.sandbox.venue.exchanges.feed import (
     DAY_S,
@@ -266,14 +266,14 @@ class CoinbaseChannels(StreamDialect):
         if not isinstance(products, list):
             return [_error("Failed to subscribe", "product_ids must be a list")]
         if isinstance(order.get("channel"), str):
-            return self._advanced(order, [str(product) for product in products])
+            return self._advanced(order, distinct(map(str, products)))
         named = order.get("channels") or []
         channels: dict[str, list[str]] = {}
         for item in named if isinstance(named, list) else []:
             own = item.get("product_ids") if isinstance(item, dict) else None
             name = str(item.get("name")) if isinstance(item, dict) else str(item)
             chosen = own if isinstance(own, list) else products
-            channels.setdefault(name, []).extend(map(str, chosen))
+            channels[name] = distinct([*channels.get(name, ()), *map(str, chosen)])
         return self._exchange(str(order["type"]), channels)
 
     def _exchange(self, verb: str, channels: Mapping[str, list[str]]) -> list[Answer]:

@@ -11,7 +11,7 @@ import orjson
 
 from polytrade.core.ids import BUY, SELL
 from polytrade.sandbox.connection import Selected
-from polytrade.sandbox.dialects import Answer, Played, loads
+from polytrade.sandbox.dialects import Answer, Played, distinct, loads
 from polytrade.sandbox.venue.exchanges.book import Change, ExchangeBook, Print
 from polytrade.sandbox.venue.exchanges.feed import (
     ExchangeFeed,
@@ -223,8 +223,8 @@ class KrakenChannels(StreamDialect):
         if channel not in CHANNELS or (channel == "book" and depth not in DEPTHS):
             return [self._answer(order, {"success": False, "error": "Unsupported channel"})]
         answers: list[Answer] = []
-        for symbol in symbols if isinstance(symbols, list) else []:
-            answers += self._one(order, params, str(channel), str(symbol), depth)
+        for symbol in distinct(map(str, symbols)) if isinstance(symbols, list) else []:
+            answers += self._one(order, params, str(channel), symbol, depth)
         return answers
 
     def _one(

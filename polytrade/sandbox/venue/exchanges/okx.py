@@ -7,7 +7,7 @@ import orjson
 
 from polytrade.core.ids import BUY, SELL
 from polytrade.core.units import MS_NS
-from polytrade.sandbox.dialects import Answer, loads
+from polytrade.sandbox.dialects import NAMES_MAX, Answer, loads
 from polytrade.sandbox.venue.exchanges.book import ExchangeBook, Print
 from polytrade.sandbox.venue.exchanges.feed import ExchangeFeed, Pending, StreamDialect
 from polytrade.sandbox.venue.exchanges.pairs import OKX, Pair
@@ -170,11 +170,11 @@ class OkxChannels(StreamDialect):
         if not isinstance(args, list) or order.get("op") not in ("subscribe", "unsubscribe"):
             return [self._error({}, BAD_REQUEST, f"Invalid request: {text[:200]}")]
         answers: list[Answer] = []
-        for arg in args:
-            if isinstance(arg, dict):
-                answers += self._one(order, arg)
-            else:
-                answers.append(self._error(order, BAD_REQUEST, "Invalid request: args"))
+        if not all(isinstance(arg, dict) for arg in args):
+            return [self._error(order, BAD_REQUEST, "Invalid request: args")]
+        named = {(str(arg.get("channel")), str(arg.get("instId"))): arg for arg in args}
+        for arg in list(named.values())[:NAMES_MAX]:
+            answers += self._one(order, arg)
         return answers
 
     def _one(self, order: dict[str, Any], arg: dict[str, Any]) -> list[Answer]:
