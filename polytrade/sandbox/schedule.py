@@ -6,9 +6,8 @@ from typing import Final
 
 import attrs
 
-BEHIND_MAX: Final = 100
-"""Actions `run_until` carries out before it hands back: about 10 ms of work and 200 frames, which
-writers send before there are more."""
+BEHIND_MAX: Final = 2_000
+"""Actions `run_until` carries out before it hands back, unless told: about 200 ms of work."""
 
 
 @attrs.define(eq=False)

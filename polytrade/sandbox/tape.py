@@ -192,7 +192,10 @@ def write_tape(
             counts[record.source] += 1
             yield record
 
-    records = write_capture(path, header, counted())
+    try:
+        records = write_capture(path, header, counted())
+    except OSError as error:
+        raise ConfigError(Problem(f"cannot be written: {error}", "tape")) from error
     traders = tape.simulation.traders
     return {
         "file": str(path),

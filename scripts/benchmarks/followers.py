@@ -13,7 +13,7 @@ import threading
 import time
 from array import array
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -88,7 +88,7 @@ class Follower:
             for frame in whole:
                 self._hear(orjson.loads(frame), now_ns)
 
-    def _hear(self, body: object, now_ns: int) -> None:
+    def _hear(self, body: Any, now_ns: int) -> None:
         for message in body if isinstance(body, list) else [body]:
             self.messages += 1
             if message["event_type"] in STAMPED:

@@ -324,7 +324,6 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "feeds.backoff_min_s=0.05",
             "feeds.backoff_max_s=0.5",
             "risk.max_loop_lag_ms=20000",
-            "risk.book_stale_ms=8000",  # the sample's quieter books are silent for up to 4 s
             "risk.orders_per_s=200",
             'strategy.fair_value="basis_mr"',  # quotes at once: no volatility to warm up
             *overrides,
@@ -347,7 +346,8 @@ async def running(
     """
     played = PlaybackOptions(files=(SAMPLE,), shift=True, loop=True)
     wall_ns = wall_clock(into_window_s)
-    config = sandbox_config(root, *overrides)
+    # The sample's quieter books are silent for up to 4 s.
+    config = sandbox_config(root, "risk.book_stale_ms=8000", *overrides)
     log = io.StringIO()
     async with trio.open_nursery() as nursery:
         urls = await nursery.start(

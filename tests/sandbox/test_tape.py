@@ -106,3 +106,8 @@ def test_gamma_is_recorded_when_something_about_an_event_is_new():
     assert [frame["closed"] for frame in told] == [False, True]
     assert "priceToBeat" in told[0]["eventMetadata"]
     assert "finalPrice" in told[1]["eventMetadata"]
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be written: .*nowhere.* @ tape"):
+        write_tape(tmp_path / "nowhere" / "tape.jsonl", SMALL, 1, None)

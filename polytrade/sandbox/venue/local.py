@@ -20,6 +20,8 @@ from polytrade.sandbox.venue.user_channel import UserChannel
 from polytrade.sandbox.venue.wallets import wallets_of
 
 SLOW_CLOSED: Final = "slow consumer"
+TURN_MAX: Final = 100
+"""Actions a turn: about 10 ms of work and 200 frames, which are sent before there are more."""
 
 
 class LocalVenue:
@@ -75,7 +77,7 @@ class LocalVenue:
 
     def catch_up(self) -> bool:
         """Live up to now; False when there is more to do than one turn should take."""
-        return self.schedule.run_until(self._clock())
+        return self.schedule.run_until(self._clock(), TURN_MAX)
 
     def _frame(self, endpoint: str, played: Played) -> None:
         if endpoint in self.endpoints:

@@ -25,6 +25,8 @@ from polytrade.sandbox.venue.user_channel import UserDialect
 
 NAP_MS: Final = 5
 """Longest the venue sleeps: what is due is at most this late."""
+BREATH_MS: Final = 1
+"""While behind, who sends and answers has so long between two turns of the venue."""
 AUTH_S: Final = 10.0
 """A client of the user channel says who it is within this, or is closed; undocumented."""
 
@@ -92,7 +94,7 @@ async def _live(venue: LocalVenue) -> None:
     """Carry out what is due when it is due."""
     while True:
         if not venue.catch_up():
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(BREATH_MS * MS_NS / SECOND_NS)
             continue
         next_ns = venue.schedule.next_ns()
         nap_ns = NAP_MS * MS_NS
