@@ -48,7 +48,7 @@ def test_tape_holds_only_the_sources_asked_for_and_refuses_others(tmp_path):
     sources = {record.source for record in tape.records(SECONDS)}
     assert sources == {"gamma/0", "polymarket.rtds/0", "okx/0"}
     for wrong in ((), ("rtds", "deribit")):
-        with pytest.raises(ConfigError, match="expected one or more of market, .* @ sources"):
+        with pytest.raises(ConfigError, match=r"expected one or more of market, .* @ sources"):
             write_tape(tmp_path / "tape.jsonl", SMALL, 1, None, wrong)
     assert not list(tmp_path.iterdir())
 
@@ -109,5 +109,5 @@ def test_gamma_is_recorded_when_something_about_an_event_is_new():
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be written: .*nowhere.* @ tape"):
+    with pytest.raises(ConfigError, match=r"cannot be written: .*nowhere.* @ tape"):
         write_tape(tmp_path / "nowhere" / "tape.jsonl", SMALL, 1, None)
