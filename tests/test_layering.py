@@ -48,11 +48,6 @@ LAYERS: dict[str, int] = {
     "polytrade.replay_result": 2,
     "polytrade.session": 2,
     "polytrade.builtin": 2,
-    "polytrade.lenses": 2,
-    "polytrade.lens_books": 2,
-    "polytrade.gates": 2,
-    "polytrade.shadow": 2,
-    "polytrade.calibration": 2,
     "polytrade.reports": 2,
     "polytrade.research": 2,
     "polytrade.rest_server": 3,
@@ -73,7 +68,7 @@ LAYERS: dict[str, int] = {
 FOLDERS = {
     f"polytrade.{name}"
     for name in (
-        *("core", "reference", "builtin", "reports", "research", "shadow"),
+        *("core", "reference", "builtin", "reports", "research"),
         *("runtime", "sandbox", "testing", "control"),
     )
 }

@@ -78,7 +78,7 @@ class Desk:
                 price_e8 = 6_000_000_000_000 + (self.at_ms // 500 % 2) * 1_000_000
                 self.put(ReferenceTicked(self.now_ns, "BTC", "x", FAST, price_e8, self.now_ns))
             if self.at_ms % 1000 == 0:  # the book speaks, and says the same
-                self.put(change(BUY, 47, 100, self.now_ns, 1_000 + self.at_ms))
+                self.put(change(BUY, 47, 100, self.now_ns, self.now_ns // MS_NS))
             self.put(ClockTicked(self.now_ns))
 
     def heard(self, kind: type[Event]) -> list[Event]:
