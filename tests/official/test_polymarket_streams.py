@@ -22,7 +22,10 @@ EVENT_S = 10
 async def following(stream, count):
     """The next events of a stream."""
     async with asyncio.timeout(EVENT_S):
-        return [await anext(stream) for _ in range(count)]
+        events = [await anext(stream)]
+        while len(events) < count:
+            events.append(await anext(stream))
+    return events
 
 
 def test_own_orders_and_trades_until_they_are_confirmed(venue, fresh_key):

@@ -424,6 +424,7 @@ async def test_a_game_holds_what_takes_and_tells_later(venue):
 @pytest.mark.parametrize("kind", ["restart", "post_only", "cancel_only", "trading_disabled"])
 async def test_nobody_trades_with_resting_orders_that_cannot_be_cancelled(kind):
     """The venue's own traders need no REST, but are refused like everybody."""
+    await trio.lowlevel.checkpoint()
     venue = SmallVenue()
     for wallet in (WALLET, "0xtaker"):
         venue.bank.fund(wallet, 100_000_000)

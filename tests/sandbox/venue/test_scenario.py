@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import trio
 
 from polytrade.errors import ConfigError
 from polytrade.sandbox.faults import FaultOrder, FaultRefused
@@ -176,6 +177,7 @@ def test_a_stopped_scenario_does_nothing_more():
 
 
 async def test_the_example_runs_without_a_refusal_and_ends_well():
+    await trio.lowlevel.checkpoint()
     venue = SmallVenue()
     # The venue stands for one whose windows roll on.
     venue.calendar.listings["btc-updown-5m-1763294400"].end_s += 7200

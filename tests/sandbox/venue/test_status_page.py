@@ -46,6 +46,7 @@ def test_every_element_the_script_looks_for_is_there():
 
 
 async def test_script_reads_only_what_the_status_has():
+    await trio.lowlevel.checkpoint()
     venue = SmallVenue()
     venue.bank.fund(WALLET, 100_000_000)
     venue.bid(4800)
@@ -64,6 +65,7 @@ async def test_script_reads_only_what_the_status_has():
 
 
 async def test_every_button_is_a_fault_the_venue_carries_out():
+    await trio.lowlevel.checkpoint()
     block = re.search(r"const BUTTONS = (\[.*?\n\]);", script(), re.DOTALL)[1]
     text = re.sub(r"([{ ])([a-z_]+):", r'\1"\2":', block).replace(",\n]", "]")
     buttons = orjson.loads(text)

@@ -1,6 +1,7 @@
 """What each fault does to the live venue, and that it ends."""
 
 import pytest
+import trio
 
 from polytrade.sandbox.faults import FAULTS, FaultRefused, parse_fault
 from polytrade.sandbox.venue.frame_faults import HELD_MAX, RULES_MAX, connection_faults
@@ -35,12 +36,14 @@ def texts(venue, endpoint="market"):
 
 @pytest.mark.parametrize("kind", FAULTS)
 async def test_every_fault_of_the_table_can_be_carried_out(venue, kind):
+    await trio.lowlevel.checkpoint()
     venue.connect("market")
     fault(venue, kind, **LEAST.get(kind, {}))
     assert venue.troubles.applied == {kind: 1}
 
 
 async def test_nothing_is_wrong_with_a_new_venue(venue):
+    await trio.lowlevel.checkpoint()
     troubles = venue.troubles
     assert [troubles.refusal(kind) for kind in ("place", "cancel", "read", "auth")] == [None] * 4
     assert not troubles.post_only and not troubles.restarting and not troubles.keys_revoked
@@ -55,6 +58,7 @@ async def test_nothing_is_wrong_with_a_new_venue(venue):
 
 
 async def test_restart_is_425_then_post_only_then_over(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "restart", seconds=30, post_only_seconds=10)
     troubles = venue.troubles
     for kind in ("place", "cancel"):
@@ -77,6 +81,7 @@ async def test_restart_is_425_then_post_only_then_over(venue):
 
 
 async def test_feeds_are_quiet_during_a_restart_and_whole_after_it(venue):
+    await trio.lowlevel.checkpoint()
     venue.bank.fund(WALLET, 10**9)
     fault(venue, "restart", seconds=5)
     venue.bid(4800)
@@ -95,6 +100,7 @@ async def test_feeds_are_quiet_during_a_restart_and_whole_after_it(venue):
 
 
 async def test_clear_ends_a_restart_at_once_without_post_only(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "restart")
     venue.publish("user", frame("a fill", "trade"))
     fault(venue, "clear")
@@ -107,6 +113,7 @@ async def test_clear_ends_a_restart_at_once_without_post_only(venue):
 
 
 async def test_a_longer_post_only_outlives_the_one_after_a_restart(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "post_only")
     fault(venue, "restart", seconds=1, post_only_seconds=1)
     venue.advance(100)
@@ -128,6 +135,7 @@ async def test_a_longer_post_only_outlives_the_one_after_a_restart(venue):
     ],
 )
 async def test_a_mode_refuses_what_it_is_about_until_it_ends(venue, kind, refused, status, error):
+    await trio.lowlevel.checkpoint()
     fault(venue, kind, seconds=7)
     for asked in ("place", "cancel", "read", "auth"):
         answer = venue.troubles.refusal(asked)
@@ -140,6 +148,7 @@ async def test_a_mode_refuses_what_it_is_about_until_it_ends(venue, kind, refuse
 
 
 async def test_forbidden_is_a_page_of_html_for_everything(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "forbidden")
     for kind in ("place", "cancel", "read", "auth"):
         answer = venue.troubles.refusal(kind)
@@ -149,6 +158,7 @@ async def test_forbidden_is_a_page_of_html_for_everything(venue):
 
 
 async def test_rate_limit_hits_the_next_requests_of_its_kind(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "rate_limit", calls="cancel", n=2, retry_s=1.5)
     assert venue.troubles.refusal("place") is None
     first, second, third = (venue.troubles.refusal("cancel") for _ in range(3))
@@ -159,12 +169,14 @@ async def test_rate_limit_hits_the_next_requests_of_its_kind(venue):
 
 
 async def test_rate_limit_of_all_counts_every_request(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "rate_limit", calls="all", n=2)
     statuses = [venue.troubles.refusal(kind) for kind in ("read", "auth", "place")]
     assert [answer is not None for answer in statuses] == [True, True, False]
 
 
 async def test_lost_and_late_answers_are_counted_down(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "lost_answer", n=2)
     fault(venue, "late_answer", ms=1500)
     assert [venue.troubles.take_lost_answer() for _ in range(3)] == [True, True, False]
@@ -172,6 +184,7 @@ async def test_lost_and_late_answers_are_counted_down(venue):
 
 
 async def test_failed_trades_change_the_chain_and_give_it_back(venue):
+    await trio.lowlevel.checkpoint()
     before = venue.exchange.settings
     fault(venue, "failed_trades", rate=0.25, retry_rate=0.5, seconds=10)
     assert venue.exchange.settings.failed_rate == 0.25
@@ -187,6 +200,7 @@ async def test_failed_trades_change_the_chain_and_give_it_back(venue):
 
 
 async def test_heartbeats_expire(venue):
+    await trio.lowlevel.checkpoint()
     assert fault(venue, "heartbeat_expiry") == 1
     assert venue.expired == 1
 
@@ -196,6 +210,7 @@ async def test_heartbeats_expire(venue):
 
 @pytest.mark.parametrize("asset", [UP, DOWN, BTC, "btc-updown-5m"])
 async def test_tick_size_changes_under_resting_orders(venue, asset):
+    await trio.lowlevel.checkpoint()
     venue.bank.fund(WALLET, 10**9)
     on_grid, off_grid = venue.bid(4000), venue.bid(4800)
     assert fault(venue, "tick_size", asset=asset, tick="0.1") == 1
@@ -205,12 +220,14 @@ async def test_tick_size_changes_under_resting_orders(venue, asset):
 
 @pytest.mark.parametrize("asset", ["77", "", "eth-updown", "will-it-not"])
 async def test_tick_size_of_no_market_is_refused(venue, asset):
+    await trio.lowlevel.checkpoint()
     with pytest.raises(FaultRefused, match="asset: expected a token, or a slug of a running"):
         fault(venue, "tick_size", asset=asset)
     assert venue.troubles.applied == {}
 
 
 async def test_tick_size_of_a_closed_market_is_refused(venue):
+    await trio.lowlevel.checkpoint()
     venue.exchange.close_market("0x" + "1" * 64)
     with pytest.raises(FaultRefused, match="asset: expected a market that takes orders"):
         fault(venue, "tick_size", asset=UP)
@@ -218,6 +235,7 @@ async def test_tick_size_of_a_closed_market_is_refused(venue):
 
 
 async def test_gamma_and_its_strikes(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "gamma", mode="stale", seconds=5)
     fault(venue, "missing_strike", seconds=6)
     assert venue.troubles.gamma_mode() == "stale"
@@ -229,6 +247,7 @@ async def test_gamma_and_its_strikes(venue):
 
 
 async def test_missing_report_is_that_of_the_next_boundary(venue):
+    await trio.lowlevel.checkpoint()
     venue.advance(17)
     assert fault(venue, "missing_report", coin="eth") == 1
     assert fault(venue, "missing_report") == 2
@@ -239,11 +258,13 @@ async def test_missing_report_is_that_of_the_next_boundary(venue):
 
 
 async def test_prices_jump(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "price_jump", coin="btc", bps=-30)
     assert venue.prices.jumps == [("btc", -30)]
 
 
 async def test_prices_stall_on_relays_and_exchanges_until_cleared(venue):
+    await trio.lowlevel.checkpoint()
     client = venue.connect("binance")
     assert fault(venue, "price_stall") == 1
     assert venue.relays.stalls == [("rtds", FOREVER_NS), ("polybolt", FOREVER_NS)]
@@ -258,6 +279,7 @@ async def test_prices_stall_on_relays_and_exchanges_until_cleared(venue):
 
 
 async def test_prices_stall_on_one_endpoint_for_a_while(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "price_stall", endpoint="okx", seconds=2)
     for endpoint in ("okx", "binance"):
         venue.publish(endpoint, frame(endpoint))
@@ -269,6 +291,7 @@ async def test_prices_stall_on_one_endpoint_for_a_while(venue):
 
 
 async def test_clock_skew(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "clock_skew", ms=-90_000)
     assert venue.troubles.skew_ms == -90_000
     assert venue.troubles.in_force() == [
@@ -282,6 +305,7 @@ async def test_clock_skew(venue):
 
 
 async def test_drop_loses_frames_with_a_message_of_the_type(venue):
+    await trio.lowlevel.checkpoint()
     venue.connect("user")
     assert fault(venue, "drop", endpoint="user", type="trade", n=2) == 1
     for text, kind in (("1", "order"), ("2", "trade"), ("3", "trade"), ("4", "trade")):
@@ -291,6 +315,7 @@ async def test_drop_loses_frames_with_a_message_of_the_type(venue):
 
 
 async def test_delayed_frames_are_overtaken(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "delay", type="trade", ms=250)
     venue.publish("market", frame("late", "trade"))
     venue.publish("market", frame("next"))
@@ -303,6 +328,7 @@ async def test_delayed_frames_are_overtaken(venue):
 
 
 async def test_what_waits_is_bounded(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "delay", n=10_000, ms=60_000)
     fault(venue, "delay", n=10_000, ms=60_000)
     for number in range(HELD_MAX + 1):
@@ -311,6 +337,7 @@ async def test_what_waits_is_bounded(venue):
 
 
 async def test_drops_and_delays_are_bounded(venue):
+    await trio.lowlevel.checkpoint()
     for _ in range(RULES_MAX):
         fault(venue, "drop")
     with pytest.raises(FaultRefused, match="expected at most 64 drops and delays at once"):
@@ -318,6 +345,7 @@ async def test_drops_and_delays_are_bounded(venue):
 
 
 async def test_frames_are_dropped_from_sockets_only(venue):
+    await trio.lowlevel.checkpoint()
     with pytest.raises(FaultRefused, match="endpoint: expected a socket, found 'clob'"):
         fault(venue, "drop", endpoint="clob")
     with pytest.raises(FaultRefused, match="endpoint: expected one of clob, gamma, market"):
@@ -326,6 +354,7 @@ async def test_frames_are_dropped_from_sockets_only(venue):
 
 
 async def test_socket_faults_reach_the_connections_and_are_shown(venue):
+    await trio.lowlevel.checkpoint()
     one, two = venue.connect("market"), venue.connect("market")
     assert fault(venue, "garbage", n=3) == 2
     assert fault(venue, "freeze", connection=2) == 1
@@ -361,6 +390,7 @@ async def test_socket_faults_reach_the_connections_and_are_shown(venue):
 
 
 async def test_in_force_shows_what_is_left(venue):
+    await trio.lowlevel.checkpoint()
     fault(venue, "gamma", mode="404", seconds=5)
     fault(venue, "lost_answer", n=4)
     fault(venue, "drop", type="book", n=2)
@@ -375,6 +405,7 @@ async def test_in_force_shows_what_is_left(venue):
 
 
 async def test_traffic_counts_what_was_sent_by_second(venue):
+    await trio.lowlevel.checkpoint()
     for _ in range(3):
         venue.publish("market", frame("1"))
     venue.advance(1)
