@@ -59,8 +59,12 @@ def run_program(serve: Serve, *, exit_with_parent: bool) -> int:
     """
     try:
         trio.run(_run, serve, exit_with_parent)
-    except* ConfigError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:
+        # What is raised within `except*` comes out in a group again.
+        refused, other = group.split(ConfigError)
+        if refused is None or other is not None:
+            raise
+        raise _first(refused) from None
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -37,3 +38,20 @@ def test_program_prints_one_ready_line_and_ends_cleanly(program, end):
         program.send_signal(getattr(signal, end))
     assert program.stdout.read() == ""
     assert program.wait() == 0
+
+
+def test_port_that_is_taken_is_one_line_and_two(root):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = subprocess.run(
+            (sys.executable, "-m", "polytrade", "sandbox", "--port-base", str(port)),
+            capture_output=True,
+            text=True,
+            cwd=root,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"configuration: cannot listen on 127.0.0.1:{port} for market: ")
+    assert ended.stderr.count("\n") == 1
