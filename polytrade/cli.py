@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from polytrade import __version__
+from polytrade.cli_reports import report, verify
 from polytrade.cli_sandbox import sandbox
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def polytrade() -> None:
 
 
 polytrade.add_command(daemon, "daemon")
-for _command in (sandbox, record, replay, doctor):
+for _command in (sandbox, record, replay, report, verify, doctor):
     polytrade.add_command(_command)
 
 

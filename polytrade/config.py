@@ -1,32 +1,35 @@
 """The configuration: attrs classes are the schema, one section a class, one TOML a concern.
 
-`setting` carries what the generated documentation says: the doc line, the unit, the range. Loading,
+`setting` carries what the generated documentation says: the doc line, the unit, the range. The
+sections that decide what is traded are in `config_trading.py`. Loading,
 merging, overriding, ranges and error reporting live in `strict.py`, what several settings must be
 together in `config_checks.py`; nothing here reads a file.
 """
 
-from typing import Any, TypeVar
-
 import attrs
 
-T = TypeVar("T")
+from polytrade.config_fields import setting
+from polytrade.config_trading import Allocator, Arb, Risk, Strategy, Taker, Toxicity
 
-
-def setting(
-    default: T,
-    doc: str,
-    *,
-    unit: str = "",
-    ge: float | None = None,
-    le: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> T:
-    """An attrs field with its documentation and range; the strict loader enforces both ends."""
-    metadata: dict[str, Any] = {"doc": doc, "unit": unit, "ge": ge, "le": le, "choices": choices}
-    if isinstance(default, (list, dict)):
-        raise TypeError("settings are immutable: use a tuple")
-    field: T = attrs.field(default=default, metadata=metadata)
-    return field
+__all__ = [
+    "Allocator",
+    "Arb",
+    "Config",
+    "Control",
+    "Execution",
+    "Feeds",
+    "Latency",
+    "Plugins",
+    "Risk",
+    "Source",
+    "Storage",
+    "Strategy",
+    "Taker",
+    "Toxicity",
+    "Universe",
+    "Venue",
+    "setting",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -123,130 +126,6 @@ class Feeds:
     okx: Source = attrs.field(factory=Source, metadata={"doc": "OKX v5: bbo-tbt and trades"})
     bybit: Source = attrs.field(
         factory=Source, metadata={"doc": "Bybit v5 spot: orderbook.1 and publicTrade"}
-    )
-
-
-@attrs.frozen(kw_only=True)
-class Strategy:
-    """What is quoted and at which price.
-
-    Reload fields keep the names of the control API.
-    """
-
-    fair_value: str = setting("digital", "fair-value model: `digital` or `basis_mr`")
-    maker: str = setting("skewed", "maker: `skewed`")
-    base_quote_size: float = setting(10.0, "shares a quote", unit="shares", ge=0.01, le=1_000_000)
-    half_spread: float = setting(
-        0.01, "distance of a quote from fair value", unit="USDC", ge=0.0001, le=0.5
-    )
-    min_edge_bps: float = setting(4.0, "least edge of a quote at its own price", unit="bps", ge=0)
-    ttl_ms: int = setting(
-        400, "age from which a quote shyer or smaller than wanted is replaced", unit="ms", ge=50
-    )
-    inventory_skew: float = setting(
-        0.15, "shift of both quotes per 100 net YES shares, in USDC, capped at 0.05", ge=0, le=1
-    )
-    max_spread: float = setting(
-        0.08, "widest market spread that is quoted", unit="USDC", ge=0.0001, le=1
-    )
-    requote_ticks: int = setting(
-        1, "a resting quote within so many ticks of the wanted price is kept", ge=0, le=100
-    )
-    requote_size_pct: float = setting(
-        0.25, "a resting quote within this share of the wanted size is kept", ge=0, le=1
-    )
-    join: bool = setting(True, "a quote better than the touch joins it instead of improving it")
-    jump_bps: float = setting(
-        4.0, "reference move within 250 ms that pulls the threatened side", unit="bps", ge=0
-    )
-    no_quote_before_end_s: float = setting(20.0, "no quotes this close to the end", unit="s", ge=0)
-    no_quote_after_start_s: float = setting(
-        2.0, "no quotes this soon after the start", unit="s", ge=0
-    )
-    merge_at_shares: float = setting(
-        5.0, "complete sets are merged from this size", unit="shares", ge=0.01
-    )
-    vol_fast_s: float = setting(30.0, "half life of the fast volatility", unit="s", ge=1)
-    vol_slow_s: float = setting(600.0, "half life of the slow volatility", unit="s", ge=1)
-    vol_blend: float = setting(0.5, "weight of the fast volatility", ge=0, le=1)
-    vol_floor_bps: float = setting(0.15, "least volatility per sqrt second", unit="bps", ge=0)
-    vol_cap_bps: float = setting(20.0, "most volatility per sqrt second", unit="bps", ge=0.01)
-    student_dof: float = setting(
-        0.0, "degrees of freedom of the return distribution; 0 is Gaussian", ge=0, le=1000
-    )
-    provisional_strike_pad: float = setting(
-        0.01, "extra half spread while the strike is our own observation", unit="USDC", ge=0, le=0.5
-    )
-    basis_a_mean: float = setting(0.08, "basis_mr: weight of the mean", ge=0, le=1)
-    basis_a_var: float = setting(0.10, "basis_mr: weight of the variance", ge=0, le=1)
-    basis_a_ret: float = setting(0.15, "basis_mr: weight of the return", ge=0, le=1)
-    basis_a_vol: float = setting(0.12, "basis_mr: weight of the squared return", ge=0, le=1)
-    basis_k_revert: float = setting(
-        0.85, "basis_mr: share of the deviation expected to revert", ge=0, le=5
-    )
-    basis_z_cap: float = setting(3.0, "basis_mr: cap of the z score", ge=0.5, le=8)
-    basis_min_confidence: float = setting(0.05, "basis_mr: least confidence", ge=0, le=1)
-    basis_warmup_ticks: int = setting(24, "basis_mr: ticks before the model speaks", ge=0)
-
-
-@attrs.frozen(kw_only=True)
-class Risk:
-    """What no order may pass."""
-
-    max_market_notional: float = setting(
-        50.0, "most money at risk in one market", unit="USDC", ge=0
-    )
-    max_asset_notional: float = setting(100.0, "most money at risk on one coin", unit="USDC", ge=0)
-    max_total_notional: float = setting(400.0, "most money at risk", unit="USDC", ge=0)
-    max_order_notional: float = setting(25.0, "most money in one order", unit="USDC", ge=0)
-    max_open_orders: int = setting(20, "most resting orders", ge=1, le=10_000)
-    daily_drawdown_cap_pct: float = setting(
-        0.015,
-        "drawdown of equity from its peak, as a share of capital, that stops trading",
-        ge=0.001,
-        le=1,
-    )
-    max_daily_loss: float = setting(
-        50.0, "loss since UTC midnight that stops trading", unit="USDC", ge=0
-    )
-    max_loss_streak: int = setting(5, "losing closes in a row that start a cooldown", ge=1)
-    cooldown_sec: float = setting(60.0, "length of a cooldown", unit="s", ge=1)
-    stale_tick_filter_ms: int = setting(
-        2000, "a reference older than this blocks quoting", unit="ms", ge=50, le=5000
-    )
-    book_stale_ms: int = setting(
-        3000, "an open market's book silent for this long is stale", unit="ms", ge=50, le=600_000
-    )
-    reorder_window_ms: int = setting(
-        250,
-        "time within which a book must verify again after its hash did not fit",
-        unit="ms",
-        ge=0,
-        le=60_000,
-    )
-    hash_mode: str = setting(
-        "enforce",
-        "book hash check: `enforce` stops quoting, `warn` only counts, `off`",
-        choices=("enforce", "warn", "off"),
-    )
-    price_collar: float = setting(
-        0.15,
-        "furthest an order may be from the mid and from fair value",
-        unit="USDC",
-        ge=0.0001,
-        le=1,
-    )
-    max_clock_skew_ms: int = setting(
-        2000, "clock skew against the venue that blocks quoting", unit="ms", ge=1
-    )
-    orders_per_s: float = setting(
-        20.0,
-        "order and cancel budget of all markets (burst is twice this; a market gets an eighth)",
-        ge=0.5,
-        le=1000,
-    )
-    max_loop_lag_ms: float = setting(
-        250.0, "own latency beyond which orders are pulled", unit="ms", ge=1
     )
 
 
@@ -385,6 +264,10 @@ class Config:
     universe: Universe = attrs.field(factory=Universe)
     feeds: Feeds = attrs.field(factory=Feeds)
     strategy: Strategy = attrs.field(factory=Strategy)
+    taker: Taker = attrs.field(factory=Taker)
+    allocator: Allocator = attrs.field(factory=Allocator)
+    toxicity: Toxicity = attrs.field(factory=Toxicity)
+    arb: Arb = attrs.field(factory=Arb)
     risk: Risk = attrs.field(factory=Risk)
     execution: Execution = attrs.field(factory=Execution)
     latency: Latency = attrs.field(factory=Latency)

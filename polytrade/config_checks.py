@@ -83,6 +83,29 @@ def strategy(section: config.Strategy) -> Iterator[Problem]:
     yield from _not_above(section, "strategy", "vol_floor_bps", "vol_cap_bps")
 
 
+def allocator(section: config.Allocator) -> Iterator[Problem]:
+    """Somebody gets capital."""
+    weights = (section.taker_weight, section.maker_weight, section.arb_weight)
+    if not any(weights):
+        yield _problem("allocator.maker_weight", "a weight above 0 among the three", "none")
+
+
+def toxicity(section: config.Toxicity) -> Iterator[Problem]:
+    """Caution comes before Danger."""
+    yield from _not_above(section, "toxicity", "safe_threshold", "caution_threshold")
+    yield from _not_above(section, "toxicity", "cooldown_min_sec", "cooldown_max_sec")
+    for seconds in (1, 5, 10):
+        low, high = f"markout_{seconds}s_danger_bps", f"markout_{seconds}s_caution_bps"
+        yield from _not_above(section, "toxicity", low, high)
+
+
+def arb(section: config.Arb) -> Iterator[Problem]:
+    """No way is named twice, and one is when sets are traded."""
+    yield from _distinct("arb.ways", section.ways)
+    if section.enabled and not section.ways:
+        yield _problem("arb.ways", "a way while arb.enabled is true", "none")
+
+
 def execution(section: config.Execution) -> Iterator[Problem]:
     """A latency table has one value a quantile, none below the one before."""
     for name in ("place_latency_ms", "cancel_latency_ms"):
@@ -131,6 +154,9 @@ CHECKS: dict[str, Callable[[Any], Iterator[Problem]]] = {
     "universe": universe,
     "feeds": feeds,
     "strategy": strategy,
+    "allocator": allocator,
+    "toxicity": toxicity,
+    "arb": arb,
     "execution": execution,
     "latency": latency,
     "storage": storage,

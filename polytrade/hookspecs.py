@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 import pluggy
 
+from polytrade import config
 from polytrade.config import Strategy
-from polytrade.core.roles import FairValue, Maker
+from polytrade.core.roles import Allocator, FairValue, Maker, Taker
 
 PROJECT = "polytrade"
 
@@ -18,6 +19,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 FairValueFactory = Callable[[Strategy], FairValue]
 MakerFactory = Callable[[Strategy], Maker]
+TakerFactory = Callable[[config.Taker], Taker]
+AllocatorFactory = Callable[[config.Allocator], Allocator]
 
 
 class HookSpecs:
@@ -31,4 +34,16 @@ class HookSpecs:
     @hookspec
     def polytrade_makers(self) -> Mapping[str, MakerFactory]:
         """Makers by the name that `strategy.maker` selects them with."""
+        raise AssertionError("a hook specification is never called")
+
+    @hookspec
+    def polytrade_takers(self) -> Mapping[str, TakerFactory]:
+        """Takers by the name that `strategy.taker` selects them with; made from `[taker]`."""
+        raise AssertionError("a hook specification is never called")
+
+    @hookspec
+    def polytrade_allocators(self) -> Mapping[str, AllocatorFactory]:
+        """Allocators by the name that `strategy.allocator` selects them with; made from
+        `[allocator]`.
+        """
         raise AssertionError("a hook specification is never called")

@@ -14,11 +14,11 @@ import pluggy
 
 import polytrade
 from polytrade import builtin, hookspecs
-from polytrade.config import Config, Strategy
-from polytrade.core.roles import FairValue, Maker
+from polytrade.config import Config
+from polytrade.core.roles import Allocator, FairValue, Maker, Taker
 from polytrade.errors import ConfigError, PluginError, Problem
 
-Factory = Callable[[Strategy], Any]
+Factory = Callable[[Any], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +30,8 @@ class Lineup:
 
     fair_value: FairValue
     maker: Maker
+    taker: Taker
+    allocator: Allocator
     plugins: Mapping[str, str]
 
     @property
@@ -74,7 +76,23 @@ def build_lineup(config: Config) -> Lineup:
         settings,
         ("quotes",),
     )
-    return Lineup(fair_value=fair, maker=maker, plugins=plugins)
+    taker: Taker = _make(
+        manager.hook.polytrade_takers,
+        plugins,
+        "strategy.taker",
+        settings.taker,
+        config.taker,
+        ("takes",),
+    )
+    allocator: Allocator = _make(
+        manager.hook.polytrade_allocators,
+        plugins,
+        "strategy.allocator",
+        settings.allocator,
+        config.allocator,
+        ("share",),
+    )
+    return Lineup(fair_value=fair, maker=maker, taker=taker, allocator=allocator, plugins=plugins)
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
@@ -93,7 +111,7 @@ def _make(
     plugins: Mapping[str, str],
     field: str,
     wanted: str,
-    settings: Strategy,
+    settings: object,
     methods: Iterable[str],
 ) -> Any:
     """What the factory of that name makes; it must have the `methods` of its role."""

@@ -40,7 +40,7 @@ from polytrade.core.events import (
 from polytrade.core.ids import FAST
 from polytrade.core.trust import SUSPECT, SYNCED
 from polytrade.core.units import MS_NS, ONE_E6, SECOND_NS, notional_e6_down
-from polytrade.metrics import METRICS, SUMMARY, LatencyRecorder, Readings
+from polytrade.metrics import COUNTER, METRICS, SUMMARY, LatencyRecorder, Readings
 
 V = TypeVar("V")
 
@@ -50,6 +50,8 @@ MARKETS_MAX: Final = 4096
 """Markets remembered: a week of five-minute windows of two coins; the oldest goes first."""
 ORDERS_MAX: Final = 10_000
 """Orders waiting for an answer: the largest `risk.max_open_orders`."""
+SYMBOLS_MAX: Final = 64
+"""Coins whose book lag is kept apart; the venue has seven with fast markets."""
 
 TOLERANCE_NS: Final = 50 * MS_NS
 """A record this far behind its source's last one is an inversion (metrics contract)."""
@@ -63,13 +65,14 @@ PROVEN: Final = frozenset({"trade_id_gap", "sequence_gap", "sequence", "checksum
 
 @final
 class _Symbol:
-    """The newest fast tick of a coin, and when the book's lag behind it was last sampled."""
+    """The newest fast tick of a coin, and the book's lag behind it, last sampled when."""
 
-    __slots__ = ("fast_ns", "sampled_ns")
+    __slots__ = ("fast_ns", "lag", "sampled_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, lag: LatencyRecorder | None) -> None:
         self.fast_ns = 0
         self.sampled_ns = 0
+        self.lag = lag
 
 
 @final
@@ -85,6 +88,21 @@ class _Market:
 
 
 @final
+class _Validity:
+    """What the ratios of a measuring window rest on; the totals of the run are apart."""
+
+    __slots__ = ("fast", "gaps", "invalid", "inversions", "records", "stale")
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.invalid = 0
+        self.gaps = 0
+        self.inversions = 0
+        self.fast = 0
+        self.stale = 0
+
+
+@final
 class Meter:
     """Counts, ratios and latencies of a run. `stale_ns` is the stale filter's limit."""
 
@@ -93,10 +111,10 @@ class Meter:
         self.events = 0
         self.records = 0
         self.book_records = 0
-        self.invalid = 0
         self.latencies: dict[str, LatencyRecorder] = {
             row.name: LatencyRecorder() for row in METRICS.values() if row.kind == SUMMARY
         }
+        self._window = _Validity()
         self._source = self.latencies["source_latency_ms"]
         self._backlog = self.latencies["local_backlog_ms"]
         self._feed_in = self.latencies["feed_in_ms"]
@@ -156,24 +174,26 @@ class Meter:
                 scale = ONE_E6 if METRICS[name].unit in {"usdc", "shares"} else 1
                 out.put(name, count / scale if scale > 1 else count, *labels)
         for row in METRICS.values():
-            if not row.labels and row.name in _COUNTED and row.name not in self._counts:
-                out.put(row.name, 0)
+            if row.kind == COUNTER and not row.labels and row.name not in self._counts:
+                out.put(row.name, 0)  # from the start, so that a rate of it is defined
         out.put("records_total", self.records)
         out.put("book_ticks_total", self.book_records)
-        out.put("data_valid_ratio", _ratio(self.records - self.invalid, self.records))
-        out.put("seq_gap_rate", _ratio(self.count("seq_gaps_total"), self.records))
-        out.put("ts_inversion_rate", _ratio(self.count("ts_inversions_total"), self.records))
-        sent, taken = self.count("orders_placed_total"), self.count("orders_accepted_total")
-        blocked, refused = self.count("orders_rejected_total"), self.count("refused_total")
-        out.put("executed_over_eligible", _ratio(taken, sent))
-        out.put("quote_block_ratio", _ratio(blocked, sent + blocked))
-        out.put("policy_block_ratio", _ratio(refused, sent + refused))
+        out.put("ref_ticks_total", self.count("ref_source_ticks_total"))
+        window = self._window
+        out.put("data_valid_ratio", _ratio(window.records - window.invalid, window.records))
+        out.put("seq_gap_rate", _ratio(window.gaps, window.records))
+        out.put("ts_inversion_rate", _ratio(window.inversions, window.records))
+        out.put("stale_tick_drop_ratio", _ratio(window.stale, window.fast))
         out.put("book_freshness_ms", _age_ms(ts_ns, self._book_ns))
         out.put("ref_freshness_ms", _age_ms(ts_ns, self._fast_ns))
         out.put("clock_skew_ms", self._skew_ms)
         for name, recorder in self.latencies.items():
             unit_ns = MS_NS if METRICS[name].unit == "ms" else MS_NS // 1000
             out.put_summary(name, recorder.quantiles(unit_ns))
+        for name, symbol in self._symbols.items():
+            if symbol.lag is not None:
+                p99_ms = symbol.lag.quantiles(MS_NS).p99
+                out.put("book_top_lag_p99_ms_by_symbol", p99_ms, name)
         return out
 
     def count(self, name: str) -> int:
@@ -202,7 +222,7 @@ class Meter:
         elif isinstance(effect, BookStateChanged):
             self._add("book_state_changes_total", effect.state)
             if effect.state == SUSPECT and not isinstance(event, FeedGap):
-                self._add("seq_gaps_total")  # the book itself proves it: hash or crossed
+                self._gap()  # the book itself proves it: hash or crossed
             market = self._markets.get(effect.market)
             if market is not None:
                 market.trusted = effect.state == SYNCED
@@ -226,6 +246,8 @@ class Meter:
         if ts_ns - symbol.fast_ns < LAG_WITHIN_NS and ts_ns - symbol.sampled_ns >= LAG_EVERY_NS:
             symbol.sampled_ns = ts_ns
             self._lag.record(ts_ns - symbol.fast_ns)
+            if symbol.lag is not None:
+                symbol.lag.record(ts_ns - symbol.fast_ns)
 
     def _on_snapshot(self, event: BookReplaced, step_ns: int, backlog_ns: int) -> None:
         # A snapshot's own time is that of the book's last change, maybe long ago: no latency.
@@ -236,15 +258,15 @@ class Meter:
         self._record(event.ts_ns, 0, 0, gapped, step_ns, backlog_ns)
 
     def _on_reference(self, event: ReferenceTicked, step_ns: int, backlog_ns: int) -> None:
-        self._add("ref_ticks_total", event.source)
+        self._add("ref_source_ticks_total", event.source)
         if event.kind != FAST:
             return  # anchors come again as history after a reconnect: they would look inverted
         ts_ns, venue_ns, source = event.ts_ns, event.venue_ts_ns, event.source
         self._fast_ns = ts_ns
-        symbol = self._symbols.get(event.symbol)
-        if symbol is None:
-            symbol = self._symbols.setdefault(event.symbol, _Symbol())
-        symbol.fast_ns = ts_ns
+        self._symbol(event.symbol).fast_ns = ts_ns
+        window = self._window
+        window.fast += 1
+        window.stale += bool(venue_ns) and ts_ns - venue_ns > self.stale_ns
         key = (source, event.symbol)
         last_ns = self._venue_ns.get(key, 0)
         if venue_ns > last_ns:
@@ -264,6 +286,7 @@ class Meter:
         backlog_ns: int,
     ) -> None:
         self.records += 1
+        self._window.records += 1
         self._backlog.record(backlog_ns)
         self._compute.record(step_ns)
         self._decision.record(backlog_ns + step_ns)
@@ -274,26 +297,24 @@ class Meter:
             self._feed_in.record(late_ns + backlog_ns)
             if venue_ns < last_ns - TOLERANCE_NS:
                 self._add("ts_inversions_total")
+                self._window.inversions += 1
                 reason = reason or "inversion"
             elif late_ns > self.stale_ns:
                 reason = reason or "stale"
         if reason:
-            self.invalid += 1
+            self._window.invalid += 1
             self._add("invalid_records_total", reason)
 
     def _on_gap(self, event: FeedGap, step_ns: int, backlog_ns: int) -> None:
         self._add("feed_gaps_total", event.reason)
         if event.reason in PROVEN:
-            self._add("seq_gaps_total")
+            self._gap()
         if len(self._gapped) < LABELS_MAX:
             self._gapped.add(event.source.partition("/")[0])
 
     def _on_listed(self, event: MarketListed, step_ns: int, backlog_ns: int) -> None:
         if event.market not in self._markets:
-            symbol = self._symbols.get(event.symbol)
-            if symbol is None:
-                symbol = self._symbols.setdefault(event.symbol, _Symbol())
-            _keep(self._markets, event.market, _Market(symbol), MARKETS_MAX)
+            _keep(self._markets, event.market, _Market(self._symbol(event.symbol)), MARKETS_MAX)
 
     def _on_resolved(self, event: MarketResolved, step_ns: int, backlog_ns: int) -> None:
         self._markets.pop(event.market, None)
@@ -338,26 +359,23 @@ class Meter:
         self._skew_ms = event.skew_ms
 
     def _on_shadow_reset(self, event: ShadowReset, step_ns: int, backlog_ns: int) -> None:
+        self._window = _Validity()
         for recorder in self.latencies.values():
             recorder.reset()
+        for symbol in self._symbols.values():
+            if symbol.lag is not None:
+                symbol.lag.reset()
 
+    def _gap(self) -> None:
+        self._add("seq_gaps_total")
+        self._window.gaps += 1
 
-_COUNTED: Final = frozenset(
-    {
-        "seq_gaps_total",
-        "ts_inversions_total",
-        "records_lost_total",
-        "orders_accepted_total",
-        "orders_rejected_total",
-        "orders_cancelled_total",
-        "orders_lost_total",
-        "cancels_rejected_total",
-        "fills_failed_total",
-        "fill_volume_shares_total",
-        "fill_notional_usdc_total",
-    }
-)
-"""Counters without labels: they stand at 0 from the start, so that a rate of them is defined."""
+    def _symbol(self, name: str) -> _Symbol:
+        symbol = self._symbols.get(name)
+        if symbol is None:
+            lag = LatencyRecorder() if len(self._symbols) < SYMBOLS_MAX else None
+            symbol = self._symbols[name] = _Symbol(lag)
+        return symbol
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -7,7 +7,7 @@ decoders, and paper fills are made anew by the same model.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,7 +28,7 @@ from polytrade.journal import STEM as JOURNAL_STEM
 from polytrade.journal import DataDigest, EffectDigest, JournalEntry, JournalReader, read_journal
 from polytrade.replay_result import Divergence, ReplayResult, Stepper, account_of, books_of
 from polytrade.segments import FrameReader, JournalError, segments_of
-from polytrade.session import build_session, code_version, run_started
+from polytrade.session import Session, Tape, build_session, code_version, run_started
 from polytrade.strict import config_digest, load, structure
 
 RAW_STEM: Final = "raw"
@@ -46,6 +46,43 @@ class Build(Protocol):
         """A new session, with a paper venue or without."""
 
 
+class Watcher(Protocol):
+    """What looks on while the engine steps, and may look at its state: `reports.watch.Watch`."""
+
+    def observe(self, event: Event, effects: Sequence[Effect]) -> None:
+        """The engine stepped `event` and answered with `effects`."""
+
+
+class Witness:
+    """A session's tape that shows every step to a watcher as it is made, and passes it on.
+
+    A session may step several events at once (answers of the paper venue fall due before the next
+    event). A watcher told of them afterwards would see the state after the last one for each, and
+    the replay of the journal, which steps them one by one, another.
+    """
+
+    def __init__(self, watcher: Watcher, tape: Tape | None = None) -> None:
+        self._watcher = watcher
+        self._tape = tape
+        self._event: Event
+
+    def append(self, event: Event) -> None:
+        """An event is about to be stepped."""
+        self._event = event
+        if self._tape is not None:
+            self._tape.append(event)
+
+    def effects(self, effects: Sequence[Effect]) -> None:
+        """What the engine answered to the event appended last."""
+        if self._tape is not None:
+            self._tape.effects(effects)
+        self._watcher.observe(self._event, effects)
+
+
+Attach = Callable[[Config, Stepper], Watcher]
+"""Makes the watcher of a replay once its configuration is known and its session is built."""
+
+
 def replay(
     path: Path | str,
     *,
@@ -54,16 +91,18 @@ def replay(
     config: Config | None = None,
     progress: Progressed | None = None,
     build: Build = build_session,
+    attach: Attach | None = None,
 ) -> ReplayResult:
     """Replay a run folder, a journal segment, or a capture of any known layout.
 
     A folder with a journal is replayed by its journal. `until` stops after that many events;
     `verify` compares a journal's effects; `config` replaces the journal's own, or the defaults a
-    capture is replayed under. Raises JournalError and CaptureError for files that are neither,
-    ConfigError for a configuration that no longer fits; OSError passes through.
+    capture is replayed under; what `attach` makes is told of each event after its step. Raises
+    JournalError and CaptureError for files that are neither, ConfigError for a configuration that
+    no longer fits; OSError passes through.
     """
     path = Path(path)
-    run = _Run(path, until, progress)
+    run = _Run(path, until, progress, attach)
     journal = _journal_of(path)
     if journal is not None:
         _replay_journal(run, journal, verify, config, build)
@@ -81,17 +120,36 @@ class _Run:
 
     session: Stepper
 
-    def __init__(self, path: Path, until: int | None, progress: Progressed | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        until: int | None,
+        progress: Progressed | None,
+        attach: Attach | None,
+    ) -> None:
         self.result = ReplayResult(path=str(path), kind="")
         self.blind = False
         self.unanswered = 0
         self._until = until
         self._progress = progress
+        self._attach = attach
+        self._watcher: Watcher | None = None
         self._effects = EffectDigest()
         self._data = DataDigest()
         self._tags: Counter[str] = Counter()
         self._effect_tags: Counter[str] = Counter()
         self._gaps: Counter[str] = Counter()
+
+    def begin(self, session: Stepper, config: Config) -> None:
+        """The session that is driven, and who looks on: inside of it where it has a venue."""
+        self.session = session
+        if self._attach is None:
+            return
+        watcher = self._attach(config, session)
+        if isinstance(session, Session) and session.paper is not None:
+            session.tape = Witness(watcher, session.tape)
+        else:
+            self._watcher = watcher
 
     def enough(self) -> bool:
         """Whether `until` is reached."""
@@ -100,6 +158,8 @@ class _Run:
     def took(self, event: Event, effects: list[Effect]) -> None:
         """Count an event and what the engine answered."""
         result = self.result
+        if self._watcher is not None:
+            self._watcher.observe(event, effects)
         result.events += 1
         result.last_ts_ns = event.ts_ns
         if result.events == 1:
@@ -155,7 +215,7 @@ def _replay_journal(
     elif header.part != 1:
         result.unverified = f"part {header.part} of a run: the engine's state before it is unknown"
     run.blind = bool(result.unverified)
-    run.session = build(config, paper=False)
+    run.begin(build(config, paper=False), config)
     whole = True
     for entry in reader:
         if run.enough():
@@ -214,7 +274,7 @@ def _replay_capture(run: _Run, path: Path, config: Config | None, build: Build) 
     result.generated = header.generated
     if header.note:
         result.notes.append(header.note)
-    run.session = build(config, paper=True)
+    run.begin(build(config, paper=True), config)
     events = recorded_events(
         capture,
         decoders,

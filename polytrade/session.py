@@ -20,7 +20,8 @@ from polytrade.core.events import Event, ModeSet, RunStarted
 from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import HALT, RiskSettings, RiskState
-from polytrade.core.settings import EngineSettings
+from polytrade.core.regimes import ToxicitySettings
+from polytrade.core.settings import EngineSettings, PairSettings
 from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
 from polytrade.lineup import Lineup, build_lineup
 
@@ -108,7 +109,15 @@ def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool =
     """The session a configuration describes; raises PluginError and ConfigError."""
     lineup = lineup if lineup is not None else build_lineup(config)
     risk = RiskState(risk_settings(config))
-    engine = Engine(engine_settings(config), lineup.fair_value, lineup.maker, Ledger(), risk)
+    engine = Engine(
+        engine_settings(config),
+        lineup.fair_value,
+        lineup.maker,
+        Ledger(),
+        risk,
+        lineup.taker,
+        lineup.allocator,
+    )
     venue = PaperVenue(engine.markets, paper_settings(config)) if paper else None
     return Session(engine, venue, lineup)
 
@@ -132,7 +141,8 @@ def run_started(config: Config, ts_ns: int, run_id: str) -> RunStarted:
 
 def engine_settings(config: Config) -> EngineSettings:
     """The engine's thresholds in the core's units."""
-    strategy, risk = config.strategy, config.risk
+    strategy, risk, allocator = config.strategy, config.risk, config.allocator
+    weights = allocator.maker_weight + allocator.taker_weight + allocator.arb_weight
     return EngineSettings(
         book_source=BOOK_SOURCE,
         book_stale_ns=risk.book_stale_ms * MS_NS,
@@ -145,6 +155,53 @@ def engine_settings(config: Config) -> EngineSettings:
         ttl_ns=strategy.ttl_ms * MS_NS,
         vol_fast_s=strategy.vol_fast_s,
         vol_slow_s=strategy.vol_slow_s,
+        maker_weight=allocator.maker_weight / weights,
+        taker_weight=allocator.taker_weight / weights,
+        arb_weight=allocator.arb_weight / weights,
+        min_notional_e6=round(strategy.min_eval_notional_usdc * ONE_E6),
+        min_edge_e6=round(strategy.min_expected_edge_usdc * ONE_E6),
+        take_pause_ns=config.taker.pause_ms * MS_NS,
+        take_ttl_ns=config.taker.ttl_ms * MS_NS,
+        toxicity=toxicity_settings(config),
+        pairs=pair_settings(config),
+    )
+
+
+def toxicity_settings(config: Config) -> ToxicitySettings:
+    """How markets are judged; of the two bounds of how many are traded the smaller one counts."""
+    section, top = config.toxicity, config.allocator.active_top_n_markets
+    return ToxicitySettings(
+        safe_threshold=section.safe_threshold,
+        caution_threshold=section.caution_threshold,
+        cooldown_min_sec=section.cooldown_min_sec,
+        cooldown_max_sec=section.cooldown_max_sec,
+        min_market_score=section.min_market_score,
+        active_top_n_markets=min(section.active_top_n_markets or top, top),
+        markout_1s_caution_bps=section.markout_1s_caution_bps,
+        markout_5s_caution_bps=section.markout_5s_caution_bps,
+        markout_10s_caution_bps=section.markout_10s_caution_bps,
+        markout_1s_danger_bps=section.markout_1s_danger_bps,
+        markout_5s_danger_bps=section.markout_5s_danger_bps,
+        markout_10s_danger_bps=section.markout_10s_danger_bps,
+        min_edge_bps=config.strategy.min_edge_bps,
+        max_spread_e4=round(config.strategy.max_spread * ONE_E4),
+    )
+
+
+def pair_settings(config: Config) -> PairSettings | None:
+    """How complete sets are traded; None when they are not."""
+    section = config.arb
+    if not section.enabled:
+        return None
+    return PairSettings(
+        buy="buy" in section.ways,
+        split="split" in section.ways,
+        split_first=section.ways[0] == "split",
+        min_edge_bps=section.min_edge_bps,
+        max_size_e6=round(section.max_size * ONE_E6),
+        confirm_ns=section.confirm_ms * MS_NS,
+        slippage_e4=round(section.unwind_slippage * ONE_E4),
+        pause_ns=round(section.pause_s * SECOND_NS),
     )
 
 

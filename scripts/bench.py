@@ -20,6 +20,7 @@ for folder in (ROOT, SCRIPTS):
 
 from benchmarks import (  # noqa: E402 - the project need not be installed
     books,
+    deciding,
     decoding,
     endtoend,
     measure,
@@ -55,6 +56,7 @@ GROUPS: Final[dict[str, Run]] = {
     decoding.GROUP: _costs(decoding.run),
     books.GROUP: _costs(books.run),
     stepping.GROUP: _costs(stepping.run),
+    deciding.GROUP: _costs(deciding.run),
     records.GROUP: _costs(records.run),
     replays.GROUP: _costs(replays.run),
     endtoend.GROUP: _endtoend,

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from polytrade.config import Config  # noqa: E402 - the project need not be installed
+from polytrade import contract  # noqa: E402 - the project need not be installed
+from polytrade.config import Config  # noqa: E402
 from polytrade.core.limits import LIMITS  # noqa: E402
 from polytrade.core.orders import (  # noqa: E402
     CANCEL_ASKED,
@@ -29,7 +30,6 @@ from polytrade.core.orders import (  # noqa: E402
 )
 from polytrade.doctor import POLYBOLT_VARIABLES  # noqa: E402
 from polytrade.importers import layout_table  # noqa: E402
-from polytrade.metrics import contract_page  # noqa: E402
 from polytrade.sandbox.faults import fault_table  # noqa: E402
 from polytrade.strict import SECTIONS, element_type, expectation, toml_value  # noqa: E402
 
@@ -104,18 +104,34 @@ def configuration_page() -> str:
 
 
 def metrics_page() -> str:
-    """docs/metrics.md: every number that is published, from the contract table of `metrics.py`."""
+    """docs/metrics_contract.md: every number that is published, from `polytrade/contract`."""
     lines = [
         NOTICE,
         "",
-        "# Metrics",
+        "# Metrics contract",
         "",
         "These are all the numbers the daemon publishes, by their names on `GET /metrics`.",
+        "A `table` is in JSON only.",
         "A percentile of an empty sample is absent there, and null in JSON; it is never 0.",
+        "A summary has quantiles 0.5, 0.9 and 0.99; in JSON each percentile is a field.",
+        "The window is what a number is taken over: `window` is the measuring window, which "
+        "`POST /control/reset_shadow` begins anew, `run` is since the start.",
+        "`wall clock` marks what depends on the speed of this host: live and replay differ there "
+        "and nowhere else.",
+        "`scripts/validate_metrics_contract.py` checks this page, the JSON reports and the "
+        "Prometheus page against the code's table.",
         "",
-        contract_page(),
     ]
-    return "\n".join(lines)
+    for title, rows in contract.SECTIONS.items():
+        lines += [
+            f"## {title}",
+            "",
+            f"| {' | '.join(contract.COLUMNS)} |",
+            "|---" * len(contract.COLUMNS) + "|",
+        ]
+        lines += [f"| {' | '.join(map(_cell, contract.cells(row)))} |" for row in rows]
+        lines += [""]
+    return "\n".join(lines[:-1]) + "\n"
 
 
 def captures_page() -> str:
@@ -200,7 +216,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration_page,
     "docs/captures.md": captures_page,
     "docs/limits.md": limits_page,
-    "docs/metrics.md": metrics_page,
+    "docs/metrics_contract.md": metrics_page,
     "docs/order-states.md": orders_page,
     "docs/sandbox.md": sandbox_page,
 }

@@ -16,7 +16,7 @@ from polytrade import __version__, cli, strict
 from polytrade.config import Config
 from polytrade.errors import ConfigError, PluginError
 
-COMMANDS = ("daemon", "sandbox", "record", "replay", "doctor")
+COMMANDS = ("daemon", "sandbox", "record", "replay", "report", "verify", "doctor")
 
 
 @pytest.fixture
@@ -118,8 +118,14 @@ def test_check_says_the_configuration_is_good(
 @pytest.mark.parametrize(
     ("setting", "problem"),
     [
-        ("fair_value", "expected one of `basis_mr`, `digital`, found 'x' @ strategy.fair_value"),
-        ("maker", "expected one of `skewed`, found 'x' @ strategy.maker"),
+        (
+            "fair_value",
+            "expected one of `basis_mr`, `blend`, `digital`, found 'x' @ strategy.fair_value",
+        ),
+        (
+            "maker",
+            "expected one of `control_mid`, `control_random`, `skewed`, found 'x' @ strategy.maker",
+        ),
     ],
 )
 def test_check_knows_the_names_that_only_plugins_offer(

@@ -169,6 +169,25 @@ def test_array_entries_are_named_by_their_place(tmp_path: Path) -> None:
             "expected coins with windows, series or slugs to follow, found none @ universe (--set)",
         ),
         (
+            "toxicity.safe_threshold=0.7",
+            "expected at most toxicity.caution_threshold = 0.65, found 0.7 @ "
+            "toxicity.safe_threshold (--set)",
+        ),
+        (
+            "toxicity.markout_5s_danger_bps=-5",
+            "expected at most toxicity.markout_5s_caution_bps = -6, found -5 @ "
+            "toxicity.markout_5s_danger_bps (--set)",
+        ),
+        (
+            "toxicity.cooldown_max_sec=29",
+            "expected at most toxicity.cooldown_max_sec = 29, found 30 @ "
+            "toxicity.cooldown_min_sec (--set)",
+        ),
+        (
+            "arb.ways=[]",
+            "expected a way while arb.enabled is true, found none @ arb.ways (--set)",
+        ),
+        (
             'venue.playback=["a", "a"]',
             "expected each entry once, found a twice @ venue.playback (--set)",
         ),
@@ -194,6 +213,12 @@ def test_batch_must_fit_into_its_queue(tmp_path: Path) -> None:
         "expected at most latency.io_queue_capacity = 256, found 300"
         f" @ latency.io_flush_batch ({tmp_path}/x.toml)"
     ]
+
+
+def test_weights_that_are_all_zero_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, x="[allocator]\nmaker_weight = 0\ntaker_weight = 0\narb_weight = 0\n")
+    (found,) = problems(folder)
+    assert found.startswith("expected a weight above 0 among the three, found none")
 
 
 def test_nothing_to_follow_but_a_slug_is_enough(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def written(folder: Path, batches: list[list[ev.Event]], *, trailer: bool = True
 
 _FIELDS = {
     int: st.integers(-(2**63), 2**63 - 1),
+    float: st.floats(-1e6, 1e6, allow_nan=False),
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
     bool: st.booleans(),
     list[tuple[int, int]]: st.lists(

@@ -48,6 +48,14 @@ LAYERS: dict[str, int] = {
     "polytrade.replay_result": 2,
     "polytrade.session": 2,
     "polytrade.builtin": 2,
+    "polytrade.lenses": 2,
+    "polytrade.lens_books": 2,
+    "polytrade.gates": 1,
+    "polytrade.shadow": 2,
+    "polytrade.calibration": 2,
+    "polytrade.config_fields": 1,
+    "polytrade.config_trading": 1,
+    "polytrade.contract": 1,
     "polytrade.reports": 2,
     "polytrade.research": 2,
     "polytrade.rest_server": 3,
@@ -62,13 +70,14 @@ LAYERS: dict[str, int] = {
     "polytrade.doctor": 4,
     "polytrade.doctor_hosts": 4,
     "polytrade.cli": 4,
+    "polytrade.cli_reports": 4,
     "polytrade.cli_sandbox": 4,
     "polytrade.__main__": 4,
 }
 FOLDERS = {
     f"polytrade.{name}"
     for name in (
-        *("core", "reference", "builtin", "reports", "research"),
+        *("core", "reference", "builtin", "reports", "research", "shadow", "contract"),
         *("runtime", "sandbox", "testing", "control"),
     )
 }

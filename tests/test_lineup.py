@@ -10,13 +10,16 @@ import pytest
 
 import polytrade
 from polytrade import lineup
+from polytrade.builtin.allocators import KellyAllocator, ReferenceAllocator
 from polytrade.builtin.basis_mr import BasisMeanReversion
 from polytrade.builtin.digital import Digital
 from polytrade.builtin.skewed import SkewedMaker
-from polytrade.config import Config, Plugins, Strategy
+from polytrade.builtin.taker import ProfileTaker
+from polytrade.config import Allocator, Config, Plugins, Strategy, Taker
+from polytrade.core.roles import NoTaker
 from polytrade.errors import ConfigError, PluginError
 from polytrade.hookspecs import hookimpl
-from polytrade.lineup import Lineup, build_lineup
+from polytrade.lineup import build_lineup
 
 Install = Callable[..., None]
 
@@ -79,16 +82,29 @@ def test_builtins_are_selected_by_name() -> None:
 
 
 @pytest.mark.usefixtures("install")
+def test_taker_and_allocator_are_made_from_their_own_sections() -> None:
+    config = Config(taker=Taker(base_size=7.5), allocator=Allocator(capital_fraction_kelly=0.5))
+    built = build_lineup(config)
+    assert isinstance(built.taker, ProfileTaker)
+    assert built.taker.size_e6 == 7_500_000
+    assert isinstance(built.allocator, ReferenceAllocator)
+    assert built.allocator.fraction == 0.5
+    other = build_lineup(select(taker="none", allocator="kelly"))
+    assert isinstance(other.taker, NoTaker)
+    assert isinstance(other.allocator, KellyAllocator)
+
+
+@pytest.mark.usefixtures("install")
 def test_builtins_get_their_settings() -> None:
-    built = build_lineup(select(base_quote_size=7.5, max_spread=0.05, vol_floor_bps=2.0))
+    built = build_lineup(select(base_quote_size=7.5, half_spread=0.03, vol_floor_bps=2.0))
     assert isinstance(built.maker, SkewedMaker)
-    assert (built.maker.size_e6, built.maker.max_spread_e4) == (7_500_000, 500)
+    assert (built.maker.size_e6, built.maker.half_spread) == (7_500_000, 0.03)
     assert isinstance(built.fair_value, Digital)
     assert built.fair_value.vol_floor == pytest.approx(2e-4)
 
 
 @pytest.mark.usefixtures("install")
-@pytest.mark.parametrize("field", ["fair_value", "maker"])
+@pytest.mark.parametrize("field", ["fair_value", "maker", "taker", "allocator"])
 def test_name_that_nobody_offers_is_the_operators_fault(field: str) -> None:
     with pytest.raises(ConfigError, match=r"expected one of `.*, found 'nope'") as caught:
         build_lineup(select(**{field: "nope"}))
@@ -115,7 +131,7 @@ def test_digest_names_plugins_and_versions_in_any_order(install: Install) -> Non
     assert list(first.plugins) == ["builtin", "a", "b"]
     install(a=plugin(FixedFair, "a"), b=plugin(FixedFair, "b"))
     assert build_lineup(Config()).digest == first.digest
-    other = Lineup(fair_value=first.fair_value, maker=first.maker, plugins={"builtin": "9"})
+    other = attrs.evolve(first, plugins={"builtin": "9"})
     assert other.digest != first.digest
 
 

@@ -32,7 +32,7 @@ from polytrade.core.events import (
     TradePrinted,
 )
 from polytrade.core.ids import ANCHOR, BUY, FAST, YES
-from polytrade.meter import LABELS_MAX, MARKETS_MAX, Meter
+from polytrade.meter import LABELS_MAX, MARKETS_MAX, SYMBOLS_MAX, Meter
 
 MS = 1_000_000
 T0 = 1_790_000_000_000 * MS
@@ -126,7 +126,7 @@ def test_snapshot_has_no_source_latency() -> None:
 
 def test_nothing_seen_has_no_ratios() -> None:
     readings = Meter().readings(T0)
-    for name in ("data_valid_ratio", "seq_gap_rate", "ts_inversion_rate", "quote_block_ratio"):
+    for name in ("data_valid_ratio", "seq_gap_rate", "ts_inversion_rate", "stale_tick_drop_ratio"):
         assert readings.value(name) is None
     assert readings.value("book_freshness_ms") is None
     assert readings.value("orders_accepted_total") == 0
@@ -187,7 +187,8 @@ def test_anchor_history_after_a_reconnect_is_no_inversion() -> None:
         ticked(T0, T0, "chainlink", ANCHOR),
         ticked(T0, T0 - 60_000 * MS, "chainlink", ANCHOR),
     )
-    assert counts(meter, "ref_ticks_total") == {"chainlink": 2}
+    assert counts(meter, "ref_source_ticks_total") == {"chainlink": 2}
+    assert meter.readings(T0).value("ref_ticks_total") == 2
     assert meter.readings(T0).value("records_total") == 0
 
 
@@ -232,8 +233,6 @@ def test_acknowledgement_is_timed_from_tick_and_from_sending() -> None:
     readings = meter.readings(T0)
     assert readings.summaries["tick_to_ack_ms"].sum == 96.0
     assert readings.summaries["ack_only_ms"].sum == 90.0
-    assert readings.value("executed_over_eligible") == 2 / 3
-    assert readings.value("quote_block_ratio") == 1 / 4
 
 
 def test_orders_fills_and_refusals_are_counted() -> None:
@@ -274,17 +273,47 @@ def test_orders_fills_and_refusals_are_counted() -> None:
         ("fills_failed_total",): 1,
         ("records_lost_total",): 7,
         ("clock_skew_ms",): -12,
-        ("policy_block_ratio",): 0.5,
     }
     assert {key: readings.value(*key) for key in expected} == expected
 
 
-def test_new_window_forgets_latencies_and_keeps_counters() -> None:
+def test_new_window_forgets_latencies_and_ratios_and_keeps_counters() -> None:
     meter = synced_meter()
-    feed(meter, changed(T0, T0 // MS), ShadowReset(T0, 2))
+    feed(meter, ticked(T0, 0), changed(T0 + MS, T0 // MS - 5000))
+    assert meter.readings(T0).value("data_valid_ratio") == 0.5
+    assert meter.readings(T0).value("book_top_lag_p99_ms_by_symbol", "BTC") == 1.0
+    feed(meter, ShadowReset(T0 + MS, 2))
     readings = meter.readings(T0)
     assert all(found.count == 0 for found in readings.summaries.values())
-    assert readings.value("records_total") == 1
+    assert readings.value("book_top_lag_p99_ms_by_symbol", "BTC") is None
+    assert readings.value("data_valid_ratio") is None
+    assert readings.value("records_total") == 2
+    feed(meter, ticked(T0 + MS, 0), FeedGap(T0 + MS, "kraken/0", "", "checksum"))
+    readings = meter.readings(T0)
+    assert (readings.value("data_valid_ratio"), readings.value("seq_gap_rate")) == (1.0, 1.0)
+
+
+def test_ticks_older_than_the_filter_are_counted() -> None:
+    meter = Meter()
+    feed(
+        meter,
+        ticked(T0, T0 - 2000 * MS),  # at the limit
+        ticked(T0, T0 - 2001 * MS),
+        ticked(T0, 0),  # gives no time of its own
+        ticked(T0, T0 - 9000 * MS, "chainlink", ANCHOR),  # no fast tick
+    )
+    assert meter.readings(T0).value("stale_tick_drop_ratio") == 1 / 3
+
+
+def test_book_lag_is_kept_by_symbol_within_a_bound() -> None:
+    meter = synced_meter()
+    feed(meter, listed("e", "ETH"), ticked(T0, 0), ticked(T0, 0, symbol="ETH"))
+    feed(meter, changed(T0 + 3 * MS, 0), changed(T0 + 7 * MS, 0, "e"))
+    assert counts(meter, "book_top_lag_p99_ms_by_symbol") == {"BTC": 3.0, "ETH": 7.0}
+    for number in range(SYMBOLS_MAX):
+        feed(meter, ticked(T0, 0, symbol=f"S{number}"), listed(f"m{number}", f"S{number}"))
+        feed(meter, changed(T0 + 5 * MS, 0, f"m{number}"))
+    assert len(counts(meter, "book_top_lag_p99_ms_by_symbol")) == SYMBOLS_MAX
 
 
 def test_labels_and_markets_are_bounded() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polytrade.metrics import METRICS, LatencyRecorder, Metric, Quantiles, Readings, contract_page
+from polytrade.metrics import LatencyRecorder, Metric, Quantiles, Readings
 
 MS = 1_000_000
 
@@ -89,12 +89,6 @@ def test_absent_value_stays_absent() -> None:
     readings.put("uptime_seconds", None)
     assert readings.values == {}
     assert readings.value("uptime_seconds") is None
-
-
-def test_contract_page_has_a_line_for_every_metric() -> None:
-    lines = contract_page().splitlines()
-    assert len(lines) == len(METRICS) + 2
-    assert "| `polytrade_queue_depth` | gauge | items | `queue` | Items waiting |" in lines
 
 
 def test_prometheus_name_has_the_prefix() -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from polytrade.core.effects import Effect
 from polytrade.decoding import FrameDecoders, recorded_events
 from polytrade.journal import JournalError, JournalHeader
 from polytrade.replay import print_result, replay, run_replay_command
-from polytrade.replay_result import ReplayResult
+from polytrade.replay_result import ReplayResult, Stepper
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.recorder import Recorder
@@ -85,7 +85,7 @@ def ticker_frame(number: int) -> str:
     return orjson.dumps(body).decode()
 
 
-def frames(seconds: int = 12) -> list[tuple[str, int, str]]:
+def frames(seconds: int = 32) -> list[tuple[str, int, str]]:
     """Source, time and text: a market whose book is resent each second by two connections, spot
     ticks ten times a second, and every 2.5 s a print through the touch.
     """
@@ -146,6 +146,8 @@ async def live_run(
         now[0] = ts_ns
         inbox.put_frame(source, frame, inbox.now_ns(), decoders.decode(source, frame, ts_ns))
         drain(inbox, session)
+        if crash and session.paper is not None and not session.paper.idle:
+            break  # with an order at the venue
     if crash:
         if crash == "broken":
             session.engine = BrokenEngine()  # type: ignore[assignment]
@@ -199,17 +201,17 @@ def test_capture_replays_to_the_same_result_every_time(tmp_path: Path) -> None:
     assert first.notes == ["invented for a test"]
     assert first.frames == len(frames())
     assert first.messages == {
-        "binance/0": {"quote": 120},
+        "binance/0": {"quote": 320},
         "gamma/0": {"frame": 1},
-        "polymarket.market/0": {"book": 12, "last_trade_price": 4},
-        "polymarket.market/1": {"book": 12},
+        "polymarket.market/0": {"book": 32, "last_trade_price": 12},
+        "polymarket.market/1": {"book": 32},
     }
-    assert first.events_by_type["book_replaced"] == 12
-    assert first.events_by_type["trade_printed"] == 4
-    assert first.events_by_type["reference_ticked"] == 120
+    assert first.events_by_type["book_replaced"] == 32
+    assert first.events_by_type["trade_printed"] == 12
+    assert first.events_by_type["reference_ticked"] == 320
     assert first.events_by_type["run_started"] == 1
-    assert first.events_by_type["clock_ticked"] == 595
-    assert first.quality["hash_not_checkable"] == 12
+    assert first.events_by_type["clock_ticked"] == 1595
+    assert first.quality["hash_not_checkable"] == 32
     assert first.orders > 0
     assert first.fills > 0
     assert first.account["initial_e6"] == 1_000_000_000
@@ -244,6 +246,35 @@ async def test_recording_and_journal_of_a_run_replay_to_what_it_did(tmp_path: Pa
     assert decoded.events_by_type == stepped.events_by_type
     assert decoded.account == stepped.account
     assert decoded.quality == stepped.quality
+
+
+class Onlooker:
+    """Notes the engine's state after each step."""
+
+    def __init__(self, session: Stepper) -> None:
+        self.engine = session.engine
+        self.seen: list[tuple[str, int, int, int]] = []
+
+    def observe(self, event: ev.Event, effects: Sequence[Effect]) -> None:
+        engine = self.engine
+        self.seen.append((event.TAG, len(effects), engine.events, engine.orders.open_count()))
+
+
+async def test_onlookers_see_every_step_as_it_is_made_in_any_replay(tmp_path: Path) -> None:
+    journal = await live_run(tmp_path)
+    seen = []
+    for path in (tmp_path / "run-a", raw_path(tmp_path)):
+        looked: list[Onlooker] = []
+
+        def attach(_config: Config, session: Stepper, to: list[Onlooker] = looked) -> Onlooker:
+            to.append(Onlooker(session))
+            return to[0]
+
+        replay(path, attach=attach)
+        seen.append(looked[0].seen)
+    assert seen[0] == seen[1]
+    assert [row[2] for row in seen[0]] == list(range(1, journal.events + 1))
+    assert any(row[3] for row in seen[0])
 
 
 async def test_run_folder_without_a_journal_is_replayed_by_its_recording(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """A session on paper: from a quote to a profit, and whole systems in seeded worlds."""
 
+import attrs
 import pytest
 
-from polytrade.config import Config, Execution, Strategy
+from polytrade.config import Allocator, Arb, Config, Execution, Strategy, Toxicity
 from polytrade.core.effects import CancelOrder, Effect, PlaceOrder
 from polytrade.core.events import (
     ClockTicked,
@@ -19,13 +20,15 @@ from polytrade.core.ids import BUY, FAST, NO, SELL, YES
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import FLATTEN, RUN
 from polytrade.core.orders import UNKNOWN
+from polytrade.core.roles import MAKER, TAKER, FullShare
 from polytrade.core.units import MS_NS, SECOND_NS
-from polytrade.session import Session, build_session, run_started
+from polytrade.lineup import build_lineup
+from polytrade.session import Session, build_session, engine_settings, run_started
 from tests.core.factory import END_NS, MARKET, SHARE, START_NS, change, listed, snapshot, trade
 from tests.core.world import CONFIG, World, drive, rows_of
 
 PAPER = Config(
-    strategy=Strategy(half_spread=0.01, min_edge_bps=0.0, vol_floor_bps=0.1),
+    strategy=Strategy(half_spread=0.01, min_edge_bps=0.0, vol_floor_bps=0.1, taker="none"),
     execution=Execution(
         place_latency_ms=(10.0,) * 5, cancel_latency_ms=(5.0,) * 5, settle_delay_s=1.0
     ),
@@ -50,12 +53,13 @@ class Desk:
     """A session over one market at the money, warmed up, its clock in ms after the start."""
 
     def __init__(self, config: Config = PAPER) -> None:
-        self.session = build_session(config)
+        lineup = attrs.evolve(build_lineup(config), allocator=FullShare())
+        self.session = build_session(config, lineup=lineup)
         self.engine = self.session.engine
         self.seen: list[Event] = []
         self.effects: list[Effect] = []
-        self.at_ms = -10_000
-        self.put(run_started(config, START_NS - 10 * SECOND_NS, "test"))
+        self.at_ms = -30_000
+        self.put(run_started(config, START_NS - 30 * SECOND_NS, "test"))
         self.put(listed(self.now_ns, settle="spot", lookback_s=0))
         self.put(snapshot({48: 100, 47: 100}, {52: 100, 53: 100}, self.now_ns))
         self.until(3_000)
@@ -198,8 +202,10 @@ class Watch:
             engine.ledger.check(engine.orders)
         for name, market in engine.markets.items():
             orders = [o for o in engine.orders.of_market(name) if o.engine != FLATTEN]
-            sides = [o.side if o.token == YES else 1 - o.side for o in orders]
+            made = [o for o in orders if o.engine == MAKER]
+            sides = [o.side if o.token == YES else 1 - o.side for o in made]
             assert len(sides) == len(set(sides)), orders
+            assert len([o for o in orders if o.engine == TAKER]) <= 1, orders
             trusted = market.trust.valid and engine.risk.mode == RUN and not engine.risk.paused
             if trusted and market.phase == "open":
                 self.bad_since.pop(name, None)
@@ -302,3 +308,34 @@ def test_end_of_the_window_leaves_nothing_resting() -> None:
     desk.until((END_NS - START_NS) // MS_NS - 19_000)
     assert desk.engine.orders.open_count() == 0
     assert desk.engine.markets[MARKET].phase == "closing"
+
+
+def test_engine_gets_the_sections_in_its_own_units() -> None:
+    config = Config(
+        allocator=Allocator(taker_weight=1.0, maker_weight=2.0, arb_weight=1.0),
+        toxicity=Toxicity(active_top_n_markets=0, min_market_score=60.0),
+        strategy=Strategy(min_edge_bps=3.0, max_spread=0.05),
+        arb=Arb(ways=("split",), max_size=7.5, unwind_slippage=0.03),
+    )
+    settings = engine_settings(config)
+    assert (settings.taker_weight, settings.maker_weight, settings.arb_weight) == (0.25, 0.5, 0.25)
+    assert (settings.min_notional_e6, settings.min_edge_e6) == (50_000, 200)
+    assert (settings.take_pause_ns, settings.take_ttl_ns) == (SECOND_NS, 150 * MS_NS)
+    toxicity, pairs = settings.toxicity, settings.pairs
+    assert (toxicity.min_edge_bps, toxicity.max_spread_e4) == (3.0, 500)
+    assert (toxicity.active_top_n_markets, toxicity.min_market_score) == (8, 60.0)
+    assert pairs is not None
+    assert (pairs.buy, pairs.split, pairs.split_first) == (False, True, True)
+    assert (pairs.max_size_e6, pairs.slippage_e4, pairs.confirm_ns) == (7_500_000, 300, 50 * MS_NS)
+    assert engine_settings(attrs.evolve(config, arb=Arb(enabled=False))).pairs is None
+
+
+@pytest.mark.parametrize(
+    ("toxicity", "allocator", "top"), [(8, 3, 3), (3, 8, 3), (0, 5, 5)], ids=str
+)
+def test_smaller_bound_of_markets_counts(toxicity: int, allocator: int, top: int) -> None:
+    config = Config(
+        toxicity=Toxicity(active_top_n_markets=toxicity),
+        allocator=Allocator(active_top_n_markets=allocator),
+    )
+    assert engine_settings(config).toxicity.active_top_n_markets == top

@@ -2,23 +2,46 @@
 
 from collections.abc import Mapping
 
+from polytrade.builtin.allocators import KellyAllocator, ReferenceAllocator
 from polytrade.builtin.basis_mr import BasisMeanReversion
+from polytrade.builtin.blend import Blend
+from polytrade.builtin.controls import MidMaker, RandomMaker
 from polytrade.builtin.digital import Digital
 from polytrade.builtin.skewed import SkewedMaker
-from polytrade.config import Strategy
-from polytrade.hookspecs import FairValueFactory, MakerFactory, hookimpl
+from polytrade.builtin.taker import ProfileTaker
+from polytrade.config import Allocator, Strategy, Taker
+from polytrade.core.roles import NoTaker
+from polytrade.hookspecs import (
+    AllocatorFactory,
+    FairValueFactory,
+    MakerFactory,
+    TakerFactory,
+    hookimpl,
+)
 
 
 @hookimpl
 def polytrade_fair_values() -> Mapping[str, FairValueFactory]:
-    """`digital` and `basis_mr`."""
-    return {"digital": _digital, "basis_mr": _basis_mr}
+    """`digital`, `basis_mr`, and `blend` of the two with the mid."""
+    return {"digital": _digital, "basis_mr": _basis_mr, "blend": _blend}
 
 
 @hookimpl
 def polytrade_makers() -> Mapping[str, MakerFactory]:
-    """`skewed`."""
-    return {"skewed": _skewed}
+    """`skewed`, and the negative controls `control_mid` and `control_random`, which must lose."""
+    return {"skewed": _skewed, "control_mid": _control_mid, "control_random": _control_random}
+
+
+@hookimpl
+def polytrade_takers() -> Mapping[str, TakerFactory]:
+    """`profile` and `none`."""
+    return {"profile": _profile, "none": _no_taker}
+
+
+@hookimpl
+def polytrade_allocators() -> Mapping[str, AllocatorFactory]:
+    """`reference` and `kelly`."""
+    return {"reference": _reference, "kelly": _kelly}
 
 
 def _digital(settings: Strategy) -> Digital:
@@ -44,15 +67,63 @@ def _basis_mr(settings: Strategy) -> BasisMeanReversion:
     )
 
 
+def _blend(settings: Strategy) -> Blend:
+    return Blend(_digital(settings), _basis_mr(settings))
+
+
 def _skewed(settings: Strategy) -> SkewedMaker:
     return SkewedMaker(
         base_quote_size=settings.base_quote_size,
         half_spread=settings.half_spread,
-        min_edge_bps=settings.min_edge_bps,
         inventory_skew=settings.inventory_skew,
-        max_spread=settings.max_spread,
         join=settings.join,
         jump_bps=settings.jump_bps,
         no_quote_before_end_s=settings.no_quote_before_end_s,
         no_quote_after_start_s=settings.no_quote_after_start_s,
+    )
+
+
+def _control_mid(settings: Strategy) -> MidMaker:
+    return MidMaker(
+        base_quote_size=settings.base_quote_size,
+        no_quote_before_end_s=settings.no_quote_before_end_s,
+        no_quote_after_start_s=settings.no_quote_after_start_s,
+    )
+
+
+def _control_random(settings: Strategy) -> RandomMaker:
+    return RandomMaker(
+        base_quote_size=settings.base_quote_size,
+        no_quote_before_end_s=settings.no_quote_before_end_s,
+        no_quote_after_start_s=settings.no_quote_after_start_s,
+        seed=settings.control_seed,
+    )
+
+
+def _profile(settings: Taker) -> ProfileTaker:
+    return ProfileTaker(
+        trigger_bps=settings.trigger_bps,
+        max_slippage_bps=settings.max_slippage_bps,
+        stale_tick_filter_ms=settings.stale_tick_filter_ms,
+        market_tier_profile=settings.market_tier_profile,
+        base_size=settings.base_size,
+    )
+
+
+def _no_taker(settings: Taker) -> NoTaker:
+    return NoTaker()
+
+
+def _reference(settings: Allocator) -> ReferenceAllocator:
+    return ReferenceAllocator(
+        capital_fraction_kelly=settings.capital_fraction_kelly,
+        variance_penalty_lambda=settings.variance_penalty_lambda,
+    )
+
+
+def _kelly(settings: Allocator) -> KellyAllocator:
+    return KellyAllocator(
+        capital_fraction_kelly=settings.capital_fraction_kelly,
+        variance_penalty_lambda=settings.variance_penalty_lambda,
+        correlation=settings.correlation,
     )

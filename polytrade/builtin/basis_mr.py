@@ -47,6 +47,8 @@ class BasisState:
 class BasisMeanReversion:
     """The `basis_mr` model; settings are the `basis_*` of `[strategy]`."""
 
+    name: Final = "basis_mr"
+
     def __init__(
         self,
         a_mean: float,

@@ -1,35 +1,74 @@
 """Fair value of a market that pays by a price at (or averaged up to) a time.
 
-With `S` the reference price, `K` the price to beat, `sigma` the volatility per sqrt second and
-`tau` the time left: spot settlement is a digital option; a settlement on the average of the last
-`L` seconds has, before its window, the variance of `tau - L + L / 3`, and inside it the part
-already seen locked in (`spec: models`, fair value 2).
+With `S` the fast price corrected by its basis to the settling source, `K` the price to beat,
+`sigma` the volatility and `tau` the time left, YES pays with the probability that the settlement
+(`settlement.py`) is at or above `K` (`spec: models`, fair value 2). Up/down and above markets pay
+there, below markets pay otherwise. Range markets pay between two strikes (`Law.between`); no feed
+lists one yet, because a listing has one strike: they come in as `other` and are not quoted.
 """
 
-from math import log, sqrt
+from math import sqrt
 from typing import Final, final
 
-from polytrade.builtin.distributions import normal_cdf, student_cdf
+from polytrade.builtin.coherence import ImpliedVolatility
+from polytrade.builtin.distributions import normal_cdf
+from polytrade.builtin.settlement import (
+    LOOKBACK_MAX,
+    Locked,
+    average_law,
+    cdf,
+    lock,
+    open_reports,
+    spot_law,
+)
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import Estimate, no_estimate
-from polytrade.core.units import MS_NS, SECOND_NS
+from polytrade.core.units import SECOND_NS
 
-SAMPLES_MIN: Final = 5
-"""One-second returns needed before the volatility means anything."""
-NOISE_BPS: Final = 0.2
-"""Publication noise of the settling print, in basis points of the price: a floor of the sd."""
+SAMPLES_MIN: Final = 20
+"""One-second returns before the volatility means anything: its standard error is 1 / sqrt(2 n),
+16 % here, less than what volatility itself moves within an hour."""
+FLOOR_BPS: Final = 0.1
+"""Least sd of a settlement value, in basis points of the price: about the difference between two
+readings of the rule, such as one report more or less at the border of the average."""
 AGE_FULL_S: Final = 2.0
 """A reference this old has no confidence left."""
 COVERAGE_MIN: Final = 0.5
-"""Least share of the averaging window that must have been heard."""
-MODEL_GAP: Final = 0.10
-"""Distance between model and mid up to which confidence is not touched."""
+"""Least share of the past reports of an average that must be known."""
+SIGMA_ERROR: Final = 1.5
+"""Factor by which the market's volatility may differ from ours without costing confidence."""
+LEAD_S: Final = 1.0
+"""Time by which the market may be ahead of our price, or behind, without costing confidence."""
+MODEL_GAP: Final = 0.05
+"""Distance between model and mid, beyond what volatility and lead explain, that costs nothing."""
+GAP_FULL: Final = 0.40
+"""Further distance at which no confidence is left."""
+LOW: Final = 0.001
+HIGH: Final = 0.999
+
+
+@final
+class _Kept:
+    """The locked-in part of a market's average, valid for one second and state of the series."""
+
+    __slots__ = ("changes", "locked", "reports")
+
+    def __init__(self, changes: int, reports: int, locked: Locked) -> None:
+        self.changes = changes
+        self.reports = reports
+        self.locked = locked
 
 
 @final
 class Digital:
-    """The `digital` model; settings are those of `[strategy]`."""
+    """The `digital` model; settings are those of `[strategy]`.
+
+    `implied_weight` is the share of the variance that the other windows of the asset imply
+    (`coherence.py`); 0 leaves the model to its own volatility.
+    """
+
+    name: Final = "digital"
 
     def __init__(
         self,
@@ -38,18 +77,24 @@ class Digital:
         vol_cap_bps: float,
         student_dof: float,
         provisional_strike_pad: float,
+        implied_weight: float = 0.0,
     ) -> None:
         self.vol_blend = vol_blend
         self.vol_floor = vol_floor_bps * 1e-4
         self.vol_cap = vol_cap_bps * 1e-4
         self.student_dof = student_dof
         self.provisional_strike_pad = provisional_strike_pad
+        self.implied_weight = implied_weight
+        self._implied = ImpliedVolatility()
+        self._kept: dict[str, _Kept] = {}
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         """Nothing to keep: the reference holds its own volatility."""
 
     def forget(self, market: str) -> None:
-        """Nothing is kept of a market."""
+        """The market is over: drop its average."""
+        self._kept.pop(market, None)
+        self._implied.forget(market)
 
     def estimate(
         self, market: MarketState, reference: SymbolReference | None, ts_ns: int
@@ -62,79 +107,108 @@ class Digital:
         if reference.samples < SAMPLES_MIN:
             return no_estimate("no_quote_vol_warmup")
         spec = market.spec
-        tau = (spec.end_ns - ts_ns) / SECOND_NS
-        if tau <= 0.0:
+        left_s = (spec.end_ns - ts_ns) / SECOND_NS
+        if left_s <= 0.0:
             return no_estimate("no_quote_ended")
+        if spec.settle == "twap" and not 0 < spec.lookback_s <= LOOKBACK_MAX:
+            return no_estimate("no_quote_settlement_unknown")
         sigma = reference.vol(self.vol_blend, self.vol_floor, self.vol_cap)
         strike = market.strike_e8 / 1e8
+        if self.implied_weight > 0.0:
+            sigma = self._blended(market, reference, sigma, ts_ns)
         coverage = 1.0
-        price = reference.price
-        if spec.settle == "twap" and spec.lookback_s > 0:
-            seen, coverage = self._seen_average(market, reference, tau)
-            mean, sd = twap_moments(price, sigma, tau, float(spec.lookback_s), seen)
+        if spec.settle == "twap":
+            locked = self._locked(market, reference, left_s, ts_ns)
+            if locked is not None:
+                coverage = locked.coverage()
             if coverage < COVERAGE_MIN:
                 return no_estimate("no_quote_settlement_gap")
+            law = average_law(reference.price, sigma, left_s, spec.lookback_s, locked)
+            unheard = 1.0 - (locked.heard / spec.lookback_s if locked is not None else 0.0)
+            shift = 1.0 / spec.lookback_s
+            open_share = open_reports(left_s, spec.lookback_s) / spec.lookback_s
         else:
-            mean, sd = price, price * sigma * sqrt(tau)
-        if spec.settle != "twap":
-            drift = log(price / strike) - sigma * sigma * tau / 2.0
-            score = drift / sqrt(sigma * sigma * tau + (NOISE_BPS * 1e-4) ** 2)
-        else:
-            noise = price * NOISE_BPS * 1e-4
-            score = (mean - strike) / sqrt(sd * sd + noise * noise)
-        up = student_cdf(score, self.student_dof) if self.student_dof > 2.0 else normal_cdf(score)
-        fair = min(max(1.0 - up if spec.condition == "below" else up, 0.001), 0.999)
-        confidence = self._confidence(market, reference, fair, coverage, sigma, ts_ns)
+            law = spot_law(reference.price, sigma, left_s)
+            unheard = shift = open_share = 1.0
+        law.variance += self._doubt(market, reference, sigma, unheard, shift)
+        score = law.score(strike)
+        up = cdf(score, self.student_dof)
+        below = spec.condition == "below"
+        fair = min(max(1.0 - up if below else up, LOW), HIGH)
+        lead = open_share * reference.price * sigma * sqrt(LEAD_S) / sqrt(law.variance)
+        near = _nearness(market.mid, fair, -score if below else score, lead)
+        confidence = near * coverage * _trust(reference, sigma, ts_ns)
         pad = self.provisional_strike_pad if market.strike_provisional else 0.0
-        return Estimate(True, fair, confidence, sd / price, pad, "")
+        return Estimate(True, fair, confidence, sqrt(law.variance) / reference.price, pad, "")
 
-    def _seen_average(
-        self, market: MarketState, reference: SymbolReference, tau: float
-    ) -> tuple[float, float]:
-        """The average so far inside the settlement window, and how much of it was heard."""
+    def _locked(
+        self, market: MarketState, reference: SymbolReference, left_s: float, ts_ns: int
+    ) -> Locked | None:
+        """The past part of the average; computed anew when a report came or a second passed."""
         spec = market.spec
-        elapsed = spec.lookback_s - tau
-        if elapsed <= 0.0:
-            return 0.0, 1.0
-        end_ms = spec.end_ns // MS_NS
-        from_ms = end_ms - spec.lookback_s * 1_000
-        now_ms = end_ms - round(tau * 1_000)
-        seen, covered = reference.anchors.average(from_ms, now_ms)
-        if not covered:
-            # The anchor is 1-3 s late by nature: the first moments rest on the price itself.
-            return (reference.price, 1.0) if elapsed < 3.0 else (reference.price, 0.0)
-        late_ms = 3_000
-        return seen, min((covered + late_ms) / (elapsed * 1_000), 1.0)
+        past = spec.lookback_s - open_reports(left_s, spec.lookback_s)
+        if past <= 0:
+            return None
+        kept = self._kept.get(spec.market)
+        changes = reference.anchors.changes
+        if kept is None or kept.changes != changes or kept.reports != past:
+            locked = lock(reference, spec.end_ns, spec.lookback_s, ts_ns)
+            kept = self._kept[spec.market] = _Kept(changes, past, locked)
+        return kept.locked
 
-    def _confidence(
+    def _doubt(
         self,
         market: MarketState,
         reference: SymbolReference,
-        fair: float,
-        coverage: float,
+        sigma: float,
+        unheard: float,
+        shift: float,
+    ) -> float:
+        """Variance that is no walk: prints off the fast price, and a strike of our own reading.
+
+        The publication noise counts for the share of the reports that was not heard, as if it were
+        one and the same for all of them. A provisional strike may be another report's: `shift`
+        seconds of the walk.
+        """
+        noise = unheard * reference.noise()
+        floor = FLOOR_BPS * 1e-4
+        variance = noise * noise + floor * floor
+        if market.strike_provisional:
+            variance += sigma * sigma * shift
+        return reference.price * reference.price * variance
+
+    def _blended(
+        self,
+        market: MarketState,
+        reference: SymbolReference,
         sigma: float,
         ts_ns: int,
     ) -> float:
-        age_s = reference.age_ns(ts_ns) / SECOND_NS
-        fresh = max(1.0 - age_s / AGE_FULL_S, 0.0)
-        apart = reference.disagreement(ts_ns) / max(4.0 * sigma, 1e-9)
-        agreed = 1.0 / (1.0 + apart * apart)
-        near = 1.0
-        if market.mid >= 0.0:
-            near = min(max(1.0 - (abs(fair - market.mid) - MODEL_GAP) / 0.4, 0.0), 1.0)
-        return fresh * agreed * coverage * near
+        """`sigma` drawn towards what the asset's other windows imply, by `implied_weight`."""
+        self._implied.note(market, reference.price, ts_ns)
+        implied = self._implied.sigma(market, sigma, ts_ns)
+        weight = self.implied_weight if implied > 0.0 else 0.0
+        variance = (1.0 - weight) * sigma * sigma + weight * implied * implied
+        return min(max(sqrt(variance), self.vol_floor), self.vol_cap)
 
 
-def twap_moments(
-    price: float, sigma: float, tau: float, lookback: float, seen: float
-) -> tuple[float, float]:
-    """Mean and standard deviation of the average of the last `lookback` seconds at the end.
+def _trust(reference: SymbolReference, sigma: float, ts_ns: int) -> float:
+    """What the age of the price and the disagreement between sources leave of confidence."""
+    fresh = max(1.0 - reference.age_ns(ts_ns) / SECOND_NS / AGE_FULL_S, 0.0)
+    apart = reference.disagreement(ts_ns) / max(4.0 * sigma, 1e-9)
+    return fresh / (1.0 + apart * apart)
 
-    `seen` is the average of the part of the window already past; it matters only for
-    `tau < lookback`. The variances are those of an arithmetic Brownian motion of scale
-    `price * sigma` (exact to first order over minutes).
+
+def _nearness(mid: float, fair: float, score: float, lead: float) -> float:
+    """What the distance to the mid leaves of confidence.
+
+    1 where another volatility, or a price `lead` standard deviations away, explains the mid.
     """
-    if tau >= lookback:
-        return price, price * sigma * sqrt(tau - lookback + lookback / 3.0)
-    mean = seen * (lookback - tau) / lookback + price * tau / lookback
-    return mean, price * sigma * sqrt(tau**3 / (3.0 * lookback * lookback))
+    if mid < 0.0:
+        return 1.0
+    gap = 0.0
+    if mid < fair:
+        gap = normal_cdf(min(score * SIGMA_ERROR, score / SIGMA_ERROR) - lead) - mid
+    elif mid > fair:
+        gap = mid - normal_cdf(max(score * SIGMA_ERROR, score / SIGMA_ERROR) + lead)
+    return min(max(1.0 - (gap - MODEL_GAP) / GAP_FULL, 0.0), 1.0)

@@ -1,136 +1,195 @@
 """The maker: a bid and an ask around fair value, shifted against the inventory.
 
-YES and NO are one book: a bid for YES is placed as a sale of NO where NO is held, an ask as a sale
-of YES where YES is held and as a purchase of NO otherwise (`spec: models`, maker).
+What a fill brings besides its price, the maker's rebate and the liquidity reward, lets a quote
+stand nearer to fair value: by at most half of its half spread, because both are paid later and
+shared with other makers, and never so near that the least edge at its own price is lost
+(`spec: models`, maker).
 """
 
 from math import ceil, floor
 from typing import Final, final
 
-from polytrade.core.ids import BUY, NO, SELL, YES
-from polytrade.core.market import MarketState
-from polytrade.core.reference import SymbolReference
-from polytrade.core.roles import Estimate, Inventory, Wish
-from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS
+from polytrade.builtin.sides import (
+    GRID_NOISE,
+    SIZE_STEP_E6,
+    QuotingTimes,
+    ask_wish,
+    bid_wish,
+    caution_pad,
+    market_silence,
+    net_shares,
+    quote_size_e6,
+)
+from polytrade.core.events import MarketListed
+from polytrade.core.roles import SAFE, View, Wish
+from polytrade.core.units import ONE_E4, ONE_E6
 
 SHIFT_MAX: Final = 0.05
 SKEW_SHARES: Final = 100.0
 """`inventory_skew` is the shift per this many net shares."""
 CONFIDENCE_MIN: Final = 0.2
 """Below this a model's word is not quoted on."""
-ENGINE: Final = "maker"
-GRID_NOISE: Final = 1e-6
-"""Part of a tick by which a price may miss the grid through floating point alone."""
-SIZE_STEP_E6: Final = 10_000
-"""Order sizes carry at most two decimals (protocols 4.3)."""
+CREDIT_SHARE_MAX: Final = 0.5
+"""Part of the half spread that rebates and rewards may give back."""
+
+
+@final
+class Rewards:
+    """Liquidity rewards of the markets, which their listings do not carry: off while
+    `max_spread` (USDC from the mid) is 0.
+
+    `min_size_e6` is the least order that counts; `full_usdc` is what the operator reckons one
+    share at the mid earns until it is filled.
+    """
+
+    __slots__ = ("full_usdc", "max_spread", "min_size_e6")
+
+    def __init__(self, min_size: float, max_spread: float, full_usdc: float) -> None:
+        self.min_size_e6 = round(min_size * 100) * SIZE_STEP_E6
+        self.max_spread = max_spread
+        self.full_usdc = full_usdc
+
+    def credit(self, distance: float, size_e6: int) -> float:
+        """What a share so far from the mid earns, in USDC; nothing in an order too small."""
+        if size_e6 < self.min_size_e6:
+            return 0.0
+        return self.full_usdc * reward_score(distance, self.max_spread)
+
+    def band_e4(self, mid: float, tick_e4: int) -> tuple[int, int]:
+        """The outermost prices on the grid that score, for a bid and for an ask."""
+        low = floor((mid - self.max_spread) * ONE_E4 / tick_e4 + GRID_NOISE) + 1
+        high = ceil((mid + self.max_spread) * ONE_E4 / tick_e4 - GRID_NOISE) - 1
+        return low * tick_e4, high * tick_e4
+
+
+def reward_score(distance: float, max_spread: float) -> float:
+    """`((v - s) / v) ** 2`, 0 from the band's edge on, 1 inside the mid (protocols 8.3)."""
+    if distance >= max_spread:
+        return 0.0
+    part = (max_spread - max(distance, 0.0)) / max_spread
+    return part * part
+
+
+def rebate_usdc(spec: MarketListed, price: float) -> float:
+    """A share's maker rebate at `price`: the rebate rate times the taker's fee (protocols 8.2)."""
+    if spec.rebate_rate_e6 <= 0 or spec.fee_rate_e6 <= 0:
+        return 0.0
+    curve = max(price * (1.0 - price), 0.0)
+    fee = spec.fee_rate_e6 / ONE_E6 * float(curve**spec.fee_exponent)
+    return fee * spec.rebate_rate_e6 / ONE_E6
 
 
 @final
 class SkewedMaker:
-    """The `skewed` maker; settings are those of `[strategy]`."""
+    """The `skewed` maker; settings are those of `[strategy]`, in its units."""
+
+    __slots__ = (
+        "half_spread",
+        "inventory_skew",
+        "join",
+        "jump_bps",
+        "rewards",
+        "size_e6",
+        "times",
+    )
 
     def __init__(
         self,
         base_quote_size: float,
         half_spread: float,
-        min_edge_bps: float,
         inventory_skew: float,
-        max_spread: float,
         join: bool,
         jump_bps: float,
         no_quote_before_end_s: float,
         no_quote_after_start_s: float,
+        rewards_min_size: float = 0.0,
+        rewards_max_spread: float = 0.0,
+        rewards_usdc: float = 0.0,
     ) -> None:
         self.size_e6 = round(base_quote_size * 100) * SIZE_STEP_E6
         self.half_spread = half_spread
-        self.min_edge_bps = min_edge_bps
         self.inventory_skew = inventory_skew
-        self.max_spread_e4 = round(max_spread * ONE_E4)
         self.join = join
         self.jump_bps = jump_bps
-        self.before_end_ns = round(no_quote_before_end_s * SECOND_NS)
-        self.after_start_ns = round(no_quote_after_start_s * SECOND_NS)
+        self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
+        self.rewards = Rewards(rewards_min_size, rewards_max_spread, rewards_usdc)
 
-    def quotes(
-        self,
-        market: MarketState,
-        reference: SymbolReference | None,
-        estimate: Estimate,
-        inventory: Inventory,
-        ts_ns: int,
-    ) -> tuple[list[Wish], str]:
+    def quotes(self, view: View) -> tuple[list[Wish], str]:
         """At most one bid and one ask of YES, in whichever token is cheaper to trade."""
-        reason = self._silence(market, estimate, ts_ns)
+        reason = self._silence(view)
         if reason:
             return [], reason
-        tick = market.book.tick_e4
-        bid_e4, ask_e4 = self._prices(market, estimate, inventory)
-        jump = reference.jump_bps() if reference is not None else 0.0
+        tick = view.market.book.tick_e4
+        size_e6 = self._size_e6(view)
+        bid_e4, ask_e4 = self._prices(view, size_e6)
+        jump = view.reference.jump_bps() if view.reference is not None else 0.0
+        if view.market.spec.condition == "below":
+            jump = -jump
+        fair_e4 = view.estimate.fair * ONE_E4
         wishes: list[Wish] = []
         if tick <= bid_e4 < ONE_E4 and jump > -self.jump_bps:
-            edge = (estimate.fair * ONE_E4 - bid_e4) / bid_e4 * 1e4
-            if edge >= self.min_edge_bps:
-                wishes.append(self._bid(bid_e4, edge, market, inventory))
+            edge = (fair_e4 - bid_e4) / bid_e4 * 1e4
+            if edge >= view.min_edge_bps:
+                wishes.append(bid_wish(view, bid_e4, size_e6, edge))
         if 0 < ask_e4 <= ONE_E4 - tick and jump < self.jump_bps:
-            edge = (ask_e4 - estimate.fair * ONE_E4) / ask_e4 * 1e4
-            if edge >= self.min_edge_bps:
-                wishes.append(self._ask(ask_e4, edge, market, inventory))
+            edge = (ask_e4 - fair_e4) / ask_e4 * 1e4
+            if edge >= view.min_edge_bps:
+                wishes.append(ask_wish(view, ask_e4, size_e6, edge))
         return wishes, "" if wishes else "no_quote_edge"
 
-    def _prices(
-        self, market: MarketState, estimate: Estimate, inventory: Inventory
-    ) -> tuple[int, int]:
+    def _silence(self, view: View) -> str:
+        """Why nothing is quoted, empty when something may be."""
+        if not view.estimate.ok:
+            return view.estimate.reason
+        if view.estimate.confidence < CONFIDENCE_MIN:
+            return "no_quote_confidence"
+        return market_silence(view) or self.times.silence(view)
+
+    def _size_e6(self, view: View) -> int:
+        """The quote's size; in a calm market at least what a liquidity reward asks for."""
+        size_e6 = quote_size_e6(self.size_e6, view)
+        if view.regime == SAFE and self.rewards.max_spread > 0.0:
+            return max(size_e6, self.rewards.min_size_e6)
+        return size_e6
+
+    def _prices(self, view: View, size_e6: int) -> tuple[int, int]:
         """The wanted bid and ask of YES, on the grid, not through the book.
 
-        The shift gives up edge to get rid of inventory, but none below the least: a quote it would
-        leave without is put where the edge is reached.
+        The shift gives up edge to get rid of inventory and the credits give up what they bring,
+        but neither goes below the least edge: a quote they would leave without is put where it is
+        reached.
         """
-        book, fair = market.book, estimate.fair
-        tick = book.tick_e4
-        half = self.half_spread + estimate.pad
-        net = (inventory.yes_e6 - inventory.no_e6) / ONE_E6
-        shift = min(max(net * self.inventory_skew / SKEW_SHARES, -SHIFT_MAX), SHIFT_MAX)
-        least = self.min_edge_bps * 1e-4
+        book, fair = view.market.book, view.estimate.fair
+        half = self.half_spread + view.estimate.pad + caution_pad(view)
+        shift = net_shares(view.inventory) * self.inventory_skew / SKEW_SHARES
+        shift = min(max(shift, -SHIFT_MAX), SHIFT_MAX)
+        most = half * CREDIT_SHARE_MAX
+        least = view.min_edge_bps * 1e-4
+        top = max(fair - half, fair / (1.0 + least))
+        bottom = min(fair + half, fair / (1.0 - least)) if least < 1.0 else fair + half
         bid, ask = fair - half - shift, fair + half - shift
-        if shift < 0.0:
-            bid = min(bid, max(fair - half, fair / (1.0 + least)))
-        elif shift > 0.0 and least < 1.0:
-            ask = max(ask, min(fair + half, fair / (1.0 - least)))
+        mid = view.market.mid
+        near_bid = min(bid + min(self._credit(view, bid, mid - bid, size_e6), most), top)
+        near_ask = max(ask - min(self._credit(view, ask, ask - mid, size_e6), most), bottom)
+        tick = book.tick_e4
         top_e4, bottom_e4 = book.ask_e4 - 1, book.bid_e4 + 1
         if self.join:
             top_e4 = min(top_e4, book.bid_e4)
             bottom_e4 = max(bottom_e4, book.ask_e4)
-        bid_e4 = floor(min(bid * ONE_E4, top_e4) / tick + GRID_NOISE) * tick
-        ask_e4 = ceil(max(ask * ONE_E4, bottom_e4) / tick - GRID_NOISE) * tick
+        bid_e4 = floor(min(near_bid * ONE_E4, top_e4) / tick + GRID_NOISE) * tick
+        ask_e4 = ceil(max(near_ask * ONE_E4, bottom_e4) / tick - GRID_NOISE) * tick
+        if self.rewards.max_spread > 0.0 and size_e6 >= self.rewards.min_size_e6:
+            # The nearest prices that score, where the allowance for credits reaches them.
+            low_e4, high_e4 = self.rewards.band_e4(mid, tick)
+            if bid_e4 < low_e4 <= min(min(bid + most, top) * ONE_E4 + GRID_NOISE, top_e4):
+                bid_e4 = low_e4
+            if ask_e4 > high_e4 >= max(max(ask - most, bottom) * ONE_E4 - GRID_NOISE, bottom_e4):
+                ask_e4 = high_e4
         return bid_e4, ask_e4
 
-    def _silence(self, market: MarketState, estimate: Estimate, ts_ns: int) -> str:
-        """Why nothing is quoted, empty when something may be."""
-        if not estimate.ok:
-            return estimate.reason
-        if estimate.confidence < CONFIDENCE_MIN:
-            return "no_quote_confidence"
-        if not market.book.two_sided:
-            return "no_quote_one_sided"
-        if market.spread_e4 > self.max_spread_e4:
-            return "no_quote_spread"
-        spec = market.spec
-        if spec.end_ns and ts_ns >= spec.end_ns - self.before_end_ns:
-            return "no_quote_near_end"
-        if ts_ns < spec.start_ns + self.after_start_ns:
-            return "no_quote_before_start"
-        return ""
-
-    def _bid(self, price_e4: int, edge: float, market: MarketState, held: Inventory) -> Wish:
-        """Buy YES, or sell NO where at least a minimum order of it is held."""
-        if held.sellable_no_e6 >= market.spec.min_size_e6:
-            size = min(self.size_e6, held.sellable_no_e6 // SIZE_STEP_E6 * SIZE_STEP_E6)
-            return Wish(NO, SELL, ONE_E4 - price_e4, size, edge, ENGINE)
-        return Wish(YES, BUY, price_e4, self.size_e6, edge, ENGINE)
-
-    def _ask(self, price_e4: int, edge: float, market: MarketState, held: Inventory) -> Wish:
-        """Sell YES where at least a minimum order of it is held, or buy NO."""
-        if held.sellable_yes_e6 >= market.spec.min_size_e6:
-            size = min(self.size_e6, held.sellable_yes_e6 // SIZE_STEP_E6 * SIZE_STEP_E6)
-            return Wish(YES, SELL, price_e4, size, edge, ENGINE)
-        return Wish(NO, BUY, ONE_E4 - price_e4, self.size_e6, edge, ENGINE)
+    def _credit(self, view: View, price: float, distance: float, size_e6: int) -> float:
+        """What a share filled at `price`, so far outside the mid, brings besides, in USDC."""
+        credit = rebate_usdc(view.market.spec, price)
+        if self.rewards.max_spread > 0.0:
+            credit += self.rewards.credit(distance, size_e6)
+        return credit

@@ -19,11 +19,13 @@ COUNTED_QUALITY: Final = (
     "data_valid_ratio",
     "seq_gap_rate",
     "ts_inversion_rate",
+    "stale_tick_drop_ratio",
     "book_freshness_ms",
     "ref_freshness_ms",
     "clock_skew_ms",
     "records_total",
     "book_ticks_total",
+    "ref_ticks_total",
     "seq_gaps_total",
     "ts_inversions_total",
     "records_lost_total",
@@ -114,12 +116,10 @@ def pnl(status: DaemonStatus) -> dict[str, Any]:
 def quality(status: DaemonStatus) -> dict[str, Any]:
     """`GET /quality`: how far the data may be trusted, and how fast it is handled."""
     readings = status.readings
-    considered = status.ticks_considered
     return {
         "ts": rfc3339(status.ts_ns),
         "window_id": status.window_id,
         **{name: readings.value(name) for name in COUNTED_QUALITY},
-        "stale_tick_drop_ratio": status.ticks_dropped / considered if considered else None,
         "invalid_records": _by_label(status, "invalid_records_total"),
         "feed_gaps": _by_label(status, "feed_gaps_total"),
         "events": _by_label(status, "events_total"),

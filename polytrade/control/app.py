@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from polytrade.config import Control
 from polytrade.control.auth import check_bind, host_fits, origin_fits, token_fits
 from polytrade.control.errors import Fault, FaultError
-from polytrade.control.routes import add_commands, add_reads
+from polytrade.control.routes import add_commands, add_reads, add_reports
 from polytrade.runtime.status import Commands, DaemonStatus
 
 READS_MAX: Final = 8
@@ -118,6 +118,7 @@ def create_app(
 
     _add_refusals(app, config)
     add_reads(app, read)
+    add_reports(app, commands.reports)
     add_commands(app, commands)
     return app
 

@@ -12,7 +12,7 @@ import trio
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from polytrade.metrics import METRICS, SUMMARY, Metric, Quantiles, Readings
+from polytrade.metrics import METRICS, SUMMARY, TABLE, Metric, Quantiles, Readings
 from polytrade.runtime.status import DaemonStatus, MarketRow
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -86,18 +86,20 @@ def fill_readings(out: Readings, status: DaemonStatus) -> Iterator[int]:
 
 
 def page_blocks(readings: Readings) -> Iterator[tuple[str, int]]:
-    """(text, number of series) of the page, at most `SLICE` series each, in contract order."""
+    """(text, number of series) of the page, at most `SLICE` series each, in contract order.
+
+    A metric without a value has its heading all the same, so that nothing of the contract is
+    missing on any page.
+    """
     for row in METRICS.values():
         if row.kind == SUMMARY:
             found = readings.summaries.get(row.name)
-            if found is not None:
-                yield _summary(row, found)
+            yield (_head(row), 2) if found is None else _summary(row, found)
             continue
-        values = readings.values.get(row.name)
-        if not values:
+        if row.kind == TABLE:
             continue
         lines = [_head(row)]
-        for labels, value in values.items():
+        for labels, value in readings.values.get(row.name, {}).items():
             lines.append(f"{row.prometheus}{_labels(row.labels, labels)} {_number(value)}\n")
             if len(lines) > SLICE:
                 yield "".join(lines), len(lines)
@@ -145,8 +147,6 @@ def _daemon(out: Readings, status: DaemonStatus) -> None:
     out.put("paused", int(status.paused))
     for mode in ("run", "reduce", "halt"):
         out.put("engine_mode", int(mode == status.engine_mode), mode)
-    considered = status.ticks_considered
-    out.put("stale_tick_drop_ratio", status.ticks_dropped / considered if considered else None)
     for task in status.tasks:
         out.put("task_running", int(task.state == "running"), task.name)
         out.put("task_restarts_total", task.restarts, task.name)
@@ -198,6 +198,10 @@ def _market(out: Readings, market: MarketRow) -> None:
     out.put("market_no_shares", market.no_e6 / 1e6, slug)
     out.put("market_exposure_usdc", market.exposure_e6 / 1e6, slug)
     out.put("market_pnl_usdc", market.pnl_e6 / 1e6, slug)
+    out.put("market_tox_score", market.tox_score, slug)
+    out.put("market_score", market.market_score, slug)
+    if market.regime:
+        out.put("market_active", int(market.active), slug)
 
 
 def _price(price_e4: int | None) -> float | None:

@@ -11,6 +11,7 @@ from polytrade.control import answers
 from polytrade.control.errors import Fault, FaultError
 from polytrade.control.exposition import CONTENT_TYPE, MetricsPage
 from polytrade.control.schema import EmptyBody, ResumeBody, parse_body
+from polytrade.runtime.report_requests import Reports
 from polytrade.runtime.status import Commands, DaemonStatus, Refusal
 
 T = TypeVar("T")
@@ -22,6 +23,11 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "GET /quality": "data validity, book hashes, latencies",
     "GET /state/positions": "positions and open orders by market",
     "GET /state/pnl": "profit, fees, equity and drawdown",
+    "GET /report/shadow/live": "the measuring window's numbers, and the gates' verdict",
+    "GET /report/shadow/final": "the same; every report file is written",
+    "GET /report/pnl/by_engine": "what each engine's fills were worth after 10 s",
+    "GET /report/toxicity/live": "what is thought of each market",
+    "GET /report/toxicity/final": "the same, with a verdict",
     "POST /control/pause": "no new orders; resting orders are cancelled",
     "POST /control/resume": 'quote again; {"clear_halt": true} also leaves a halt',
     "POST /control/flatten": "cancel every order, then close every position",
@@ -29,8 +35,9 @@ ENDPOINTS: Final[Mapping[str, str]] = {
 }
 """What there is, as `GET /` tells it."""
 
-REFUSED_STATUS: Final[Mapping[str, int]] = {"busy": 503, "stopping": 503}
+REFUSED_STATUS: Final[Mapping[str, int]] = {"busy": 503, "stopping": 503, "no_report": 503}
 """Status codes of refusals that are no conflict with the daemon's state."""
+NO_REPORTS: Final = Refusal("no_report", "reports are off: this process makes none")
 
 
 def add_reads(app: QuartTrio, read: Callable[[], DaemonStatus]) -> None:
@@ -79,6 +86,36 @@ def add_reads(app: QuartTrio, read: Callable[[], DaemonStatus]) -> None:
         return _json(answers.pnl(await latest()))
 
 
+def add_reports(app: QuartTrio, reports: Reports | None) -> None:
+    """The GET endpoints of reports; each is refused where none are made."""
+
+    async def answer(ask: Callable[[Reports], Awaitable[dict[str, Any] | Refusal]]) -> Response:
+        await trio.lowlevel.checkpoint()  # ticks that wait go before a report is made
+        if reports is None:
+            raise FaultError(_fault_of(NO_REPORTS))
+        return _json(await _reply(ask(reports)))
+
+    @app.get("/report/shadow/live")
+    async def shadow_live() -> Response:
+        return await answer(lambda asked: asked.shadow_live())
+
+    @app.get("/report/shadow/final")
+    async def shadow_final() -> Response:
+        return await answer(lambda asked: asked.shadow_final())
+
+    @app.get("/report/pnl/by_engine")
+    async def pnl_by_engine() -> Response:
+        return await answer(lambda asked: asked.pnl_by_engine())
+
+    @app.get("/report/toxicity/live")
+    async def toxicity_live() -> Response:
+        return await answer(lambda asked: asked.toxicity_live())
+
+    @app.get("/report/toxicity/final")
+    async def toxicity_final() -> Response:
+        return await answer(lambda asked: asked.toxicity_final())
+
+
 def add_commands(app: QuartTrio, commands: Commands) -> None:
     """The POST endpoints."""
 
@@ -114,14 +151,16 @@ async def _reply(asked: Awaitable[T | Refusal]) -> T:
     """The daemon's reply; a refusal becomes a fault, 409 unless it is about the daemon's load."""
     answer = await asked
     if isinstance(answer, Refusal):
-        raise FaultError(
-            Fault(
-                status=REFUSED_STATUS.get(answer.code, 409),
-                code=answer.code,
-                message=answer.message,
-            )
-        )
+        raise FaultError(_fault_of(answer))
     return answer
+
+
+def _fault_of(refusal: Refusal) -> Fault:
+    return Fault(
+        status=REFUSED_STATUS.get(refusal.code, 409),
+        code=refusal.code,
+        message=refusal.message,
+    )
 
 
 def _json(body: Mapping[str, Any], status: int = 200) -> Response:

@@ -59,6 +59,7 @@ class Cycle:
         risk: RiskState,
         quoter: Quoter,
         quality: Quality,
+        by_symbol: dict[str, list[MarketState]],
     ) -> None:
         self._settings = settings
         self._fair = fair
@@ -69,7 +70,7 @@ class Cycle:
         self._quoter = quoter
         self._quality = quality
         self.markets: dict[str, MarketState] = {}
-        self.by_symbol: dict[str, list[MarketState]] = {}
+        self.by_symbol = by_symbol
         self.retired: dict[str, int] = {}
 
     def listed(self, event: MarketListed) -> MarketState:

@@ -6,20 +6,23 @@ from polytrade.core.effects import CancelOrder, Effect, PlaceOrder, Refused
 from polytrade.core.ids import BUY, SELL, YES
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import (
+    FLATTEN,
     LIMITS,
     Approved,
+    Blocked,
     Context,
     MarketFacts,
     Request,
     RiskState,
     check,
+    check_pair,
 )
 from polytrade.core.market import MarketState
 from polytrade.core.orders import Order, Orders
 from polytrade.core.reference import SymbolReference
-from polytrade.core.units import ONE_E4
+from polytrade.core.roles import ARB, MAKER, TAKER
+from polytrade.core.units import ONE_E4, ONE_E6
 
-MAKER: Final = "maker"
 LAST_STANDING: Final = "not_accepting_orders"
 STANDING: Final = LIMITS[: [limit.name for limit in LIMITS].index(LAST_STANDING) + 1]
 """The limits that look at the market and the account, not at the order: while one of them blocks,
@@ -50,20 +53,24 @@ class Desk:
         self._risk = risk
         self._next_order = 0
         self._probe = Request("", YES, BUY, 0, 0, "GTC", True, MAKER)
-        self._last_refusal: dict[tuple[str, int], str] = {}
+        self._last_refusal: dict[tuple[str, str, int], str] = {}
         self.refusals: dict[str, int] = {}
 
     def context(
-        self, market: MarketState, reference: SymbolReference | None, ts_ns: int
+        self,
+        market: MarketState,
+        reference: SymbolReference | None,
+        ts_ns: int,
+        crossed: bool = False,
     ) -> Context:
-        """What the limits look at."""
+        """What the limits look at; with `crossed`, a crossed book that is believed is valid."""
         spec, trust, book = market.spec, market.trust, market.book
         account = self._ledger.account(spec.market)
         assert account is not None, f"{spec.market} has no account"
         valid = trust.valid
         reason = "crossed" if valid else f"{trust.state}: {trust.reason}"
         facts = MarketFacts(
-            valid and not book.crossed,
+            valid and (crossed or not book.crossed),
             reason,
             book.bid_e4,
             book.ask_e4,
@@ -76,6 +83,7 @@ class Desk:
             book.tick_e4,
             spec.min_size_e6,
             spec.symbol,
+            round(market.fair * ONE_E6) if market.fair >= 0.0 else -1,
         )
         return Context(ts_ns, self._risk, self._ledger, self._orders, account, facts)
 
@@ -95,14 +103,24 @@ class Desk:
         A refusal is an effect when it is not the one said last of this side of the market.
         """
         answer = check(request, context)
-        side = yes_side(request.token, request.side)
-        if not isinstance(answer, Approved):
-            self.refusals[answer.limit] = self.refusals.get(answer.limit, 0) + 1
-            key = (request.market, side)
-            if self._last_refusal.get(key) != answer.limit:
-                self._last_refusal[key] = answer.limit
-                effects.append(_refused(request, answer.limit, answer.why))
-            return answer.limit
+        if isinstance(answer, Blocked):
+            return self._refuse(answer, effects)
+        self._open(answer, context, effects)
+        return SENT
+
+    def send_pair(
+        self, first: Request, second: Request, context: Context, effects: list[Effect]
+    ) -> str:
+        """Send two orders of one market, of one size, or neither: SENT, or the limit."""
+        answer = check_pair(first, second, context)
+        if isinstance(answer, Blocked):
+            return self._refuse(answer, effects)
+        for approved in answer:
+            self._open(approved, context, effects)
+        return SENT
+
+    def _open(self, approved: Approved, context: Context, effects: list[Effect]) -> None:
+        request = approved.request
         self._next_order += 1
         effect = PlaceOrder(
             f"o{self._next_order}",
@@ -110,16 +128,27 @@ class Desk:
             request.token,
             request.side,
             request.price_e4,
-            answer.size_e6,
+            approved.size_e6,
             request.tif,
             request.post_only,
-            0,
+            request.expires_ns,
             request.engine,
+            context.facts.fair_e6,
+            round(request.edge_bps, 2),
         )
         self._ledger.hold(self._orders.open(effect, context.ts_ns))
-        self.settle(request.market, side)
+        side = yes_side(request.token, request.side)
+        self._last_refusal.pop((request.market, request.engine, side), None)
         effects.append(effect)
-        return SENT
+
+    def _refuse(self, blocked: Blocked, effects: list[Effect]) -> str:
+        request, limit = blocked.request, blocked.limit
+        self.refusals[limit] = self.refusals.get(limit, 0) + 1
+        key = (request.market, request.engine, yes_side(request.token, request.side))
+        if self._last_refusal.get(key) != limit:
+            self._last_refusal[key] = limit
+            effects.append(_refused(request, limit, blocked.why))
+        return limit
 
     def cancel(self, order: Order, reason: str, ts_ns: int, effects: list[Effect]) -> None:
         """Ask for the order's cancel; it takes a token of the budget but is never held back."""
@@ -129,21 +158,32 @@ class Desk:
         effects.append(effect)
 
     def settle(self, market: str, side: int) -> None:
-        """Nothing is refused on this side of YES any more."""
-        self._last_refusal.pop((market, side), None)
+        """The maker is refused nothing on this side of YES any more."""
+        self._last_refusal.pop((market, MAKER, side), None)
+
+    def waits(self, market: str, side: int, ts_ns: int) -> bool:
+        """Whether the maker's wish on this side was refused for a rate budget that is still spent.
+
+        Until there is a token again it is not asked for anew, which counts as no further refusal.
+        """
+        limit = self._last_refusal.get((market, MAKER, side))
+        if limit == "rate_budget_market":
+            return not self._risk.market_ready(market, ts_ns)
+        return limit == "rate_budget_global" and not self._risk.global_ready(ts_ns)
 
     def refusal_of(self, market: str) -> str:
-        """The limit that refused the market's wishes last; empty when none does."""
+        """The limit that refused the maker's wishes there last; empty when none does."""
         for side in (BUY, SELL):
-            limit = self._last_refusal.get((market, side))
+            limit = self._last_refusal.get((market, MAKER, side))
             if limit is not None:
                 return limit
         return ""
 
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
-        self.settle(market, BUY)
-        self.settle(market, SELL)
+        for engine in (MAKER, TAKER, ARB, FLATTEN):
+            self._last_refusal.pop((market, engine, BUY), None)
+            self._last_refusal.pop((market, engine, SELL), None)
 
 
 def yes_side(token: int, side: int) -> int:

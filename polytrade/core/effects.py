@@ -30,8 +30,10 @@ class Effect:
 
 @final
 class PlaceOrder(Effect):
-    """Send this order. `engine` names who wanted it (`maker`, `flatten`), `tif` is `GTC`, `GTD`,
-    `FAK` or `FOK`; `expires_ns` is our own time to live, 0 for none.
+    """Send this order. `engine` names who wanted it (`maker`, `taker`, `arb`, `flatten`), `tif` is
+    `GTC`, `GTD`, `FAK` or `FOK`; `expires_ns` is our own time to live, 0 for none: what is not sent
+    by then is not sent any more. `fair_e6` (of YES, -1 for none) and `edge_bps` are what whoever
+    wanted it thought at that moment.
     """
 
     TAG: ClassVar[str] = "place_order"
@@ -46,10 +48,14 @@ class PlaceOrder(Effect):
         "post_only",
         "expires_ns",
         "engine",
+        "fair_e6",
+        "edge_bps",
     )
     __slots__ = (
+        "edge_bps",
         "engine",
         "expires_ns",
+        "fair_e6",
         "market",
         "order_id",
         "post_only",
@@ -72,6 +78,8 @@ class PlaceOrder(Effect):
         post_only: bool,
         expires_ns: int,
         engine: str,
+        fair_e6: int = -1,
+        edge_bps: float = 0.0,
     ) -> None:
         self.order_id = order_id
         self.market = market
@@ -83,6 +91,8 @@ class PlaceOrder(Effect):
         self.post_only = post_only
         self.expires_ns = expires_ns
         self.engine = engine
+        self.fair_e6 = fair_e6
+        self.edge_bps = edge_bps
 
 
 @final
@@ -104,6 +114,19 @@ class MergePairs(Effect):
     """Turn `size_e6` pairs of YES and NO back into money."""
 
     TAG: ClassVar[str] = "merge_pairs"
+    FIELDS: ClassVar[tuple[str, ...]] = ("market", "size_e6")
+    __slots__ = ("market", "size_e6")
+
+    def __init__(self, market: str, size_e6: int) -> None:
+        self.market = market
+        self.size_e6 = size_e6
+
+
+@final
+class SplitPairs(Effect):
+    """Turn money into `size_e6` pairs of YES and NO."""
+
+    TAG: ClassVar[str] = "split_pairs"
     FIELDS: ClassVar[tuple[str, ...]] = ("market", "size_e6")
     __slots__ = ("market", "size_e6")
 

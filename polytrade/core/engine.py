@@ -10,6 +10,7 @@ Pure and synchronous: no clock, no I/O, no randomness. Live, paper and replay ca
 from typing import Final, final
 
 from polytrade.core.book import MATCHED, MISMATCHED, UNCHECKABLE
+from polytrade.core.booking import MONEY_EVENTS, ORDER_EVENTS, Booker
 from polytrade.core.cycle import Cycle
 from polytrade.core.effects import (
     Alarmed,
@@ -22,44 +23,38 @@ from polytrade.core.events import (
     BestQuoted,
     BookChanged,
     BookReplaced,
-    CancelRejected,
     ClockSkewMeasured,
     ClockTicked,
     Event,
     FeedDown,
     FeedGap,
-    FillConfirmed,
-    FillFailed,
     FlattenRequested,
     MarketListed,
     MarketResolved,
     ModeSet,
-    OrderAccepted,
-    OrderCancelled,
-    OrderFilled,
-    OrderLost,
-    OrderRejected,
-    PairsMerged,
     PairsSplit,
     PauseSet,
-    RebatePaid,
     ReferenceTicked,
     RunStarted,
+    ShadowReset,
     TickSizeChanged,
     TradePrinted,
 )
 from polytrade.core.ids import YES
-from polytrade.core.ledger import Booked, Ledger, Mark
+from polytrade.core.learning import Learner
+from polytrade.core.ledger import Ledger, Mark
 from polytrade.core.limits import HALT, RUN, RiskState
 from polytrade.core.market import CLOSING, OPEN, PENDING_RESOLUTION, UNRESOLVED, MarketState
-from polytrade.core.orders import OrderChange, Orders
+from polytrade.core.orders import Orders
 from polytrade.core.quality import Quality
 from polytrade.core.quoting import Quoter
 from polytrade.core.reference import SymbolReference
-from polytrade.core.roles import FairValue, Maker
+from polytrade.core.roles import Allocator, FairValue, FullShare, Maker, NoTaker, Taker
 from polytrade.core.settings import EngineSettings
 from polytrade.core.trust import COLD, STALE, SUSPECT
 from polytrade.core.units import MS_NS, SECOND_NS
+
+__all__ = ["ORDER_EVENTS", "Engine"]
 
 DECIDE_EVERY_NS: Final = 100 * MS_NS
 """Every open market is decided at least this often, so that time alone moves its quotes."""
@@ -68,15 +63,6 @@ SNAPSHOT_RETRY_NS: Final = 2 * SECOND_NS
 COLD_WAIT_NS: Final = 5 * SECOND_NS
 """A listed market without any book asks for one after this: the socket sends one on subscribing."""
 MARK_EVERY_NS: Final = SECOND_NS
-
-ORDER_EVENTS: Final = (
-    OrderAccepted,
-    OrderCancelled,
-    OrderFilled,
-    OrderLost,
-    OrderRejected,
-    CancelRejected,
-)
 
 
 @final
@@ -90,6 +76,8 @@ class Engine:
         maker: Maker,
         ledger: Ledger,
         risk: RiskState,
+        taker: Taker | None = None,
+        allocator: Allocator | None = None,
     ) -> None:
         self.settings = settings
         self.fair = fair
@@ -97,10 +85,21 @@ class Engine:
         self.orders = Orders()
         self.ledger = ledger
         self.risk = risk
-        self.quoter = Quoter(settings, fair, maker, self.orders, ledger, risk)
+        by_symbol: dict[str, list[MarketState]] = {}
+        self.quoter = Quoter(
+            settings,
+            fair,
+            maker,
+            taker if taker is not None else NoTaker(),
+            allocator if allocator is not None else FullShare(),
+            by_symbol,
+            self.orders,
+            ledger,
+            risk,
+        )
+        self.toxicity = self.quoter.toxicity
         self.ts_ns = 0
         self.events = 0
-        self.fills = 0
         self.mode_why = ""
         self._quality = Quality()
         self._cycle = Cycle(
@@ -112,10 +111,19 @@ class Engine:
             risk,
             self.quoter,
             self._quality,
+            by_symbol,
         )
         self.markets: dict[str, MarketState] = self._cycle.markets
+        self.learner = Learner(self.markets, self.toxicity)
+        self._markouts = self.learner.markouts
+        self._booker = Booker(self.orders, ledger, risk, self.quoter, self.learner)
         self._marked_ns = 0
         self._decided_ns = 0
+
+    @property
+    def fills(self) -> int:
+        """Fills of our orders so far."""
+        return self._booker.fills
 
     # -- the one entry --------------------------------------------------------------------------
 
@@ -123,6 +131,8 @@ class Engine:
         """Apply one event and answer with what is wanted, in order."""
         effects: list[Effect] = []
         assert event.ts_ns >= self.ts_ns, f"time ran backwards: {event!r} after {self.ts_ns}"
+        if event.ts_ns > self._markouts.next_ns:
+            self.learner.due(event.ts_ns)
         self.ts_ns = event.ts_ns
         self.events += 1
         if isinstance(event, BookChanged):
@@ -137,6 +147,7 @@ class Engine:
             market = self.markets.get(event.market)
             if market is not None:
                 market.book.note_trade(event.price_e4)
+                self.toxicity.traded(event)
         elif isinstance(event, BestQuoted):
             self._on_best(event)
         else:
@@ -168,6 +179,8 @@ class Engine:
             self._decide_all(effects)
         elif isinstance(event, ClockSkewMeasured):
             self.risk.clock_skew_ms = event.skew_ms
+        elif isinstance(event, ShadowReset):
+            self.toxicity.reset_window()
         elif isinstance(event, RunStarted):
             assert self.events == 1, "a run starts once"
             self.ledger.deposit(event.cash_e6)
@@ -183,6 +196,7 @@ class Engine:
             return
         book, trust = market.book, market.trust
         bid, ask, state = book.best_bid, book.best_ask, trust.state
+        self.toxicity.changing(event, book)
         verdict = book.change(event, trust.checking)
         doubtful = book.crossed
         if verdict == UNCHECKABLE and not doubtful:
@@ -306,38 +320,14 @@ class Engine:
 
     def _on_money(self, event: Event, effects: list[Effect]) -> None:
         if isinstance(event, ORDER_EVENTS):
-            self._on_order(event, effects)
-        elif isinstance(event, FillConfirmed | FillFailed | PairsMerged | PairsSplit | RebatePaid):
-            booked = self.ledger.apply(event)
-            if isinstance(booked, Booked):
-                if booked.closed:
-                    self.risk.on_close(booked.pnl_e6(), self.ts_ns)
-                if isinstance(event, PairsMerged):
-                    self.quoter.merged(event.market)
-                self._decide(booked.market, effects)
-            else:
-                effects.append(Alarmed("ledger_fault", f"{booked.why}: {booked.tag}"))
-
-    def _on_order(self, event: Event, effects: list[Effect]) -> None:
-        change = self.orders.apply(event)
-        if not isinstance(change, OrderChange):
-            effects.append(Alarmed("order_fault", f"{change.why}: {change.tag} {change.order_id}"))
-            return
-        order = change.order
-        if isinstance(event, OrderFilled):
-            self.fills += 1
-            booked = self.ledger.filled(order, event)
-            if not isinstance(booked, Booked):
-                effects.append(Alarmed("ledger_fault", f"{booked.why}: {booked.tag}"))
-            elif booked.closed:
-                self.risk.on_close(booked.pnl_e6(), self.ts_ns)
-        else:
-            self.ledger.hold(order)
-            if isinstance(event, OrderRejected):
-                self.quoter.refused(order.market, self.ts_ns)
-        if change.odd:
-            effects.append(Alarmed(change.odd, order.order_id))
-        self._decide(order.market, effects)
+            self._decide(self._booker.order(event, effects), effects)
+        elif isinstance(event, MONEY_EVENTS):
+            name = self._booker.money(event, effects)
+            market = self.markets.get(name)
+            if market is not None and isinstance(event, PairsSplit):
+                reference = self.references.get(market.spec.symbol)
+                self.quoter.split(market, reference, self.ts_ns, effects)
+            self._decide(name, effects)
 
     def _decide(self, name: str, effects: list[Effect]) -> None:
         market = self.markets.get(name)

@@ -12,7 +12,7 @@ engine has taken it, and `due` for the answers whose time has come.
 from heapq import heappop, heappush
 from typing import Final, final
 
-from polytrade.core.effects import CancelOrder, Effect, MergePairs, PlaceOrder
+from polytrade.core.effects import CancelOrder, Effect, MergePairs, PlaceOrder, SplitPairs
 from polytrade.core.events import (
     BookChanged,
     BookReplaced,
@@ -25,6 +25,7 @@ from polytrade.core.events import (
     OrderFilled,
     OrderRejected,
     PairsMerged,
+    PairsSplit,
     TradePrinted,
 )
 from polytrade.core.ids import BUY, NO
@@ -112,6 +113,9 @@ class PaperVenue:
         elif isinstance(effect, MergePairs):
             at = ts_ns + self._place.next_ns()
             self._push(at, "report", PairsMerged(at, effect.market, effect.size_e6), None)
+        elif isinstance(effect, SplitPairs):
+            at = ts_ns + self._place.next_ns()
+            self._push(at, "report", PairsSplit(at, effect.market, effect.size_e6), None)
 
     def due(self, ts_ns: int) -> Event | None:
         """The next answer whose time has come by `ts_ns`, None when there is none yet."""
@@ -361,10 +365,10 @@ class PaperVenue:
             self._push(at, "report", OrderCancelled(at, name, reason), None)
 
     def _still_true(self, event: Event | None) -> Event | None:
-        """What is due, unless it is a merge after the resolution: nothing is left to merge."""
+        """What is due, unless it is a merge or split after the resolution."""
         if isinstance(event, OrderFilled) and self._told.get(event.order_id) == event.ts_ns:
             del self._told[event.order_id]
-        if isinstance(event, PairsMerged):
+        if isinstance(event, PairsMerged | PairsSplit):
             market = self._markets.get(event.market)
             if market is None or market.winner != UNRESOLVED:
                 return None

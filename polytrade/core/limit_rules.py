@@ -269,6 +269,15 @@ def balance(request: Request, context: Context, size_e6: int) -> Verdict:
     return _most_e6(BUY, request.price_e4, size_e6, rate_e6, account.fee_exponent, cash_e6)
 
 
+def cash_e6(request: Request, context: Context, size_e6: int) -> int:
+    """The most cash the order can take: a BUY its worst cost, a SELL none."""
+    if request.side != BUY:
+        return 0
+    account = context.account
+    rate_e6 = 0 if request.post_only else account.fee_rate_e6
+    return worst_cost_e6(BUY, request.price_e4, size_e6, rate_e6, account.fee_exponent)
+
+
 def _most_e6(
     side: int, price_e4: int, size_e6: int, rate_e6: int, exponent: int, room_e6: int
 ) -> int:

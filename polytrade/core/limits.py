@@ -39,6 +39,7 @@ __all__ = [
     "RiskSettings",
     "RiskState",
     "check",
+    "check_pair",
 ]
 
 SIZE_STEP_E6: Final = 10_000
@@ -173,7 +174,48 @@ def check(request: Request, context: Context) -> Approved | Blocked:
     An approval takes a token of both rate budgets. A block by `loss_streak` acknowledges the
     streak: the cooldown it started goes on under its own name.
     """
-    size_e6 = step_down(request.size_e6, SIZE_STEP_E6)
+    answer = _pass(request, context, request.size_e6)
+    if isinstance(answer, Approved):
+        context.risk.take(request.market, context.ts_ns)
+    return answer
+
+
+def check_pair(
+    first: Request, second: Request, context: Context
+) -> tuple[Approved, Approved] | Blocked:
+    """Put two orders of one market through as one: both of one size, or neither.
+
+    Each must pass alone (the other may fail to fill), and the money and the rate budgets must do
+    for both. An approval takes two tokens.
+    """
+    assert first.market == second.market, f"expected one market, found {second.market}"
+    size_e6 = min(first.size_e6, second.size_e6)
+    for request in (first, second):
+        alone = _pass(request, context, size_e6)
+        if isinstance(alone, Blocked):
+            return alone
+        size_e6 = alone.size_e6
+    answers = (_pass(first, context, size_e6), _pass(second, context, size_e6))
+    for answer in answers:
+        if isinstance(answer, Blocked):
+            return answer
+    one, other = answers
+    assert isinstance(one, Approved) and isinstance(other, Approved)
+    cost_e6 = rules.cash_e6(first, context, size_e6) + rules.cash_e6(second, context, size_e6)
+    if cost_e6 > context.ledger.available_e6():
+        return Blocked(second, "balance", "the cash does not do for both")
+    if not context.risk.global_ready(context.ts_ns, 2):
+        return Blocked(second, "rate_budget_global", "the order budget does not do for both")
+    if not context.risk.market_ready(first.market, context.ts_ns, 2):
+        return Blocked(second, "rate_budget_market", "the order budget does not do for both")
+    context.risk.take(first.market, context.ts_ns)
+    context.risk.take(first.market, context.ts_ns)
+    return one, other
+
+
+def _pass(request: Request, context: Context, wanted_e6: int) -> Approved | Blocked:
+    """The request at this size through every limit; takes no token."""
+    size_e6 = step_down(wanted_e6, SIZE_STEP_E6)
     capped_by = ""
     flattens = request.flattens()
     for limit in LIMITS:
@@ -191,5 +233,4 @@ def check(request: Request, context: Context) -> Approved | Blocked:
             capped_by = limit.name
             if too_small(request, context.facts, size_e6):
                 return Blocked(request, limit.name, f"room for {size_text(size_e6)} shares only")
-    context.risk.take(request.market, context.ts_ns)
     return Approved(request, size_e6, capped_by, _SEAL)

@@ -8,21 +8,36 @@ is left alone, because its place in the queue has value.
 from typing import Final, final
 
 from polytrade.core.accounts import Account, raises_net
-from polytrade.core.desk import MAKER, SENT, Desk, yes_side
-from polytrade.core.effects import Effect, MergePairs, QuoteStateChanged
+from polytrade.core.capital import Capital
+from polytrade.core.desk import SENT, Desk, yes_side
+from polytrade.core.effects import Effect, QuoteStateChanged
 from polytrade.core.flattening import Flattener
-from polytrade.core.ids import BUY, NO, SELL, YES
+from polytrade.core.ids import BUY, NO, SELL
 from polytrade.core.ledger import Ledger
-from polytrade.core.limits import REDUCE, SIZE_STEP_E6, Context, Request, RiskState
-from polytrade.core.market import OPEN, UNRESOLVED, MarketState
+from polytrade.core.limits import REDUCE, Context, Request, RiskState
+from polytrade.core.market import OPEN, MarketState
+from polytrade.core.merging import Merger
 from polytrade.core.orders import LIVE, Order, Orders
+from polytrade.core.pairs import Pairs
 from polytrade.core.reference import SymbolReference
-from polytrade.core.roles import FairValue, Inventory, Maker, Wish, no_estimate
+from polytrade.core.roles import (
+    DANGER,
+    MAKER,
+    Allocator,
+    Estimate,
+    FairValue,
+    Inventory,
+    Maker,
+    Taker,
+    View,
+    Wish,
+    no_estimate,
+)
 from polytrade.core.settings import EngineSettings
-from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS, step_down
+from polytrade.core.taking import Taking
+from polytrade.core.toxicity import Toxicity
+from polytrade.core.units import MS_NS, ONE_E4
 
-MERGE_RETRY_NS: Final = 10 * SECOND_NS
-"""A merge that was not answered is asked for again: relayed transactions take a few seconds."""
 REFUSED_WAIT_NS: Final = 500 * MS_NS
 """After the venue refused an order its market waits: a post-only race is not retried at once, and a
 broken market does not use up the rate budget."""
@@ -40,12 +55,16 @@ class Quoter:
         "_flattener",
         "_ledger",
         "_maker",
-        "_merging",
+        "_merger",
         "_orders",
         "_refused_ns",
         "_risk",
         "_settings",
+        "capital",
         "decisions",
+        "pairs",
+        "taking",
+        "toxicity",
     )
 
     def __init__(
@@ -53,6 +72,9 @@ class Quoter:
         settings: EngineSettings,
         fair: FairValue,
         maker: Maker,
+        taker: Taker,
+        allocator: Allocator,
+        by_symbol: dict[str, list[MarketState]],
         orders: Orders,
         ledger: Ledger,
         risk: RiskState,
@@ -65,11 +87,14 @@ class Quoter:
         self._risk = risk
         self._desk = Desk(orders, ledger, risk)
         self._flattener = Flattener(self._desk)
-        # Asked merges: when, and how many pairs; they are no longer ours to sell.
-        self._merging: dict[str, tuple[int, int]] = {}
+        self._merger = Merger(settings.merge_at_e6)
         self._refused_ns: dict[str, int] = {}
         # By market and side of YES: what the limits cut off the wish that rests there.
         self._cut: dict[tuple[str, int], int] = {}
+        self.capital = Capital(settings, allocator, by_symbol, orders, ledger, risk)
+        self.taking = Taking(settings, taker, orders, self._desk, self.capital)
+        self.pairs = Pairs(settings.pairs, orders, ledger, self._desk, self.capital)
+        self.toxicity = Toxicity(settings.toxicity)
         self.decisions = 0
 
     @property
@@ -89,12 +114,14 @@ class Quoter:
         ts_ns: int,
         effects: list[Effect],
     ) -> None:
-        """Bring what rests in `market` to what is wanted now."""
+        """Bring what rests in `market` to what is wanted now, and take what is worth taking."""
         name = market.spec.market
         account = self._ledger.account(name)
         assert account is not None, f"{name} has no account"
         flattening = name in self._flattener.markets
-        self._merge(market, account, flattening, ts_ns, effects)
+        pairing = self.pairs.busy(name)
+        if not pairing or self.pairs.merging(name):
+            self._merger.pursue(market, account, flattening or pairing, ts_ns, effects)
         resting = self._orders.of_market(name)
         if market.phase == OPEN:
             estimate = self._fair.estimate(market, reference, ts_ns)
@@ -102,25 +129,33 @@ class Quoter:
             estimate = no_estimate(f"no_quote_{market.phase}")
         market.fair = estimate.fair if estimate.ok else -1.0
         market.confidence = estimate.confidence
+        self.toxicity.update(market, reference, ts_ns)
         state = "" if market.phase == OPEN else estimate.reason
-        if state and not resting and not flattening:
+        if state and not resting and not flattening and not pairing:
             self._say(market, state, effects)
             return
         self.decisions += 1
         context = self._desk.context(market, reference, ts_ns)
         wishes: list[Wish] = []
+        view: View | None = None
         if flattening:
             state = "no_quote_flattening"
+        elif pairing:
+            state = "no_quote_arb"
         elif not state:
             stopped = self._desk.standing(context)
             if stopped:
                 state = f"risk:{stopped}"
             else:
-                held = self._inventory(name, account)
-                wishes, state = self._maker.quotes(market, reference, estimate, held, ts_ns)
+                view = self._see(market, reference, estimate, account, ts_ns)
+                wishes, state = self._wishes(view, account)
         self._reconcile(market, wishes, resting, context, effects)
         if flattening and self._may_close(name, ts_ns):
             self._flattener.pursue(market, context, effects)
+        if view is not None:
+            self._take(view, context, effects)
+        if not flattening and self.pairs.wanted(market):
+            self._pair(market, reference, ts_ns, effects)
         if wishes:
             state = self._quoting(name)
         self._say(market, state, effects)
@@ -139,26 +174,109 @@ class Quoter:
 
     def merged(self, market: str) -> None:
         """A merge was answered; the next may be asked for."""
-        self._merging.pop(market, None)
+        self._merger.forget(market)
+
+    def split(
+        self,
+        market: MarketState,
+        reference: SymbolReference | None,
+        ts_ns: int,
+        effects: list[Effect],
+    ) -> None:
+        """A split was answered: its pairs are there."""
+        context = self._desk.context(market, reference, ts_ns, True)
+        self.pairs.split(market, context, effects)
 
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
-        self._merging.pop(market, None)
+        self._merger.forget(market)
         self._refused_ns.pop(market, None)
         self._cut.pop((market, BUY), None)
         self._cut.pop((market, SELL), None)
         self._flattener.forget(market)
         self._desk.forget(market)
+        self.capital.forget(market)
+        self.taking.forget(market)
+        self.pairs.forget(market)
+        self.toxicity.forget(market)
 
-    def _inventory(self, name: str, account: Account) -> Inventory:
+    def _see(
+        self,
+        market: MarketState,
+        reference: SymbolReference | None,
+        estimate: Estimate,
+        account: Account,
+        ts_ns: int,
+    ) -> View:
+        """What the strategies see."""
         yes, no = account.now.yes, account.now.no
-        merging_e6 = self._merging[name][1] if name in self._merging else 0
-        return Inventory(
+        promised_e6 = self._merger.promised_e6(market.spec.market)
+        held = Inventory(
             yes.provisional_e6,
             no.provisional_e6,
-            max(0, yes.confirmed_e6() - merging_e6),
-            max(0, no.confirmed_e6() - merging_e6),
+            max(0, yes.confirmed_e6() - promised_e6),
+            max(0, no.confirmed_e6() - promised_e6),
         )
+        view = View(market, reference, estimate, held, ts_ns)
+        view.weight = self.capital.weights[0]
+        self.toxicity.fill(view)
+        return view
+
+    def _wishes(self, view: View, account: Account) -> tuple[list[Wish], str]:
+        """What the maker wants, at the sizes that are wanted, or why nothing."""
+        barred = self._barred(view)
+        if barred:
+            return [], f"no_quote_{barred}"
+        wishes, reason = self._maker.quotes(view)
+        self.toxicity.decided(account.market, bool(wishes), view.ts_ns)
+        if not wishes:
+            return [], reason
+        reason = self.capital.allocate(view, account, MAKER)
+        if reason:
+            return [], f"no_quote_{reason}"
+        sized: list[Wish] = []
+        for wish in wishes:
+            answer = self.capital.sized(wish, view, account, True)
+            if isinstance(answer, str):
+                reason = answer
+            else:
+                sized.append(answer)
+        return sized, "" if sized else f"no_quote_{reason}"
+
+    def _barred(self, view: View) -> str:
+        """Why a market is not traded for what it did to us, empty when it is."""
+        if view.regime == DANGER:
+            return "danger"
+        if view.active:
+            return ""
+        return "score" if view.score < self.toxicity.settings.min_market_score else "rank"
+
+    def _take(self, view: View, context: Context, effects: list[Effect]) -> None:
+        name = context.account.market
+        barred = self._barred(view)
+        if not barred and self._merger.busy(name):
+            barred = "merging"
+        if not barred and not self._rested(name, context.ts_ns):
+            barred = "refused"
+        if barred:
+            self.taking.skipped(f"no_take_{barred}")
+        else:
+            self.taking.pursue(view, context, effects)
+
+    def _pair(
+        self,
+        market: MarketState,
+        reference: SymbolReference | None,
+        ts_ns: int,
+        effects: list[Effect],
+    ) -> None:
+        """A set under way moves on; a new one waits while we have orders or a merge there."""
+        name = market.spec.market
+        if not self.pairs.busy(name) and not self._may_close(name, ts_ns):
+            return
+        # Legs take a crossed book, all that comes after them waits for a whole one.
+        crossed = not self.pairs.busy(name)
+        self.pairs.pursue(market, self._desk.context(market, reference, ts_ns, crossed), effects)
 
     def _reconcile(
         self,
@@ -220,44 +338,28 @@ class Quoter:
         self, market: MarketState, wish: Wish, side: int, context: Context, effects: list[Effect]
     ) -> None:
         name = market.spec.market
-        if context.ts_ns - self._refused_ns.get(name, NEVER_NS) < REFUSED_WAIT_NS:
+        ts_ns = context.ts_ns
+        if not self._rested(name, ts_ns) or self._desk.waits(name, side, ts_ns):
             return
         size_e6 = wish.size_e6
-        if wish.side == SELL and name in self._merging:
-            free_e6 = context.account.sellable_e6(wish.token) - self._merging[name][1]
+        promised_e6 = self._merger.promised_e6(name)
+        if wish.side == SELL and promised_e6:
+            free_e6 = context.account.sellable_e6(wish.token) - promised_e6
             size_e6 = min(size_e6, max(0, free_e6))
-        request = Request(
-            name, wish.token, wish.side, wish.price_e4, size_e6, "GTC", True, wish.engine
-        )
+        token, price_e4, edge = wish.token, wish.price_e4, wish.edge_bps
+        request = Request(name, token, wish.side, price_e4, size_e6, "GTC", True, MAKER, edge)
         if self._desk.send(request, context, effects) == SENT:
             placed = self._orders.of_market(name)[-1]
             self._cut[(name, side)] = wish.size_e6 - placed.size_e6
 
-    def _merge(
-        self,
-        market: MarketState,
-        account: Account,
-        flattening: bool,
-        ts_ns: int,
-        effects: list[Effect],
-    ) -> None:
-        if not account.now.yes.provisional_e6 or not account.now.no.provisional_e6:
-            return
-        name = market.spec.market
-        pairs_e6 = min(account.sellable_e6(YES), account.sellable_e6(NO))
-        pairs_e6 = step_down(pairs_e6, SIZE_STEP_E6)
-        least_e6 = SIZE_STEP_E6 if flattening else self._settings.merge_at_e6
-        if pairs_e6 < max(least_e6, SIZE_STEP_E6) or market.winner != UNRESOLVED:
-            return
-        if name in self._merging and ts_ns - self._merging[name][0] < MERGE_RETRY_NS:
-            return
-        self._merging[name] = (ts_ns, pairs_e6)
-        effects.append(MergePairs(name, pairs_e6))
-
     def _may_close(self, name: str, ts_ns: int) -> bool:
         """Whether nothing of ours rests or merges in the market, nor was just refused."""
-        if self._orders.of_market(name) or name in self._merging:
+        if self._orders.of_market(name) or self._merger.busy(name):
             return False
+        return self._rested(name, ts_ns)
+
+    def _rested(self, name: str, ts_ns: int) -> bool:
+        """Whether the venue refused us nothing there for a moment."""
         return ts_ns - self._refused_ns.get(name, NEVER_NS) >= REFUSED_WAIT_NS
 
     def _quoting(self, name: str) -> str:

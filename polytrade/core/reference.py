@@ -23,6 +23,13 @@ HISTORY_MAX: Final = 64
 HISTORY_STEP_NS: Final = 100 * MS_NS
 BASIS_WEIGHT: Final = 0.05
 """Weight of one anchor tick in a source's basis: a time constant of about 20 s."""
+NOISE_SEEN: Final = 20
+"""Anchor ticks before the noise of a source's basis is believed."""
+NOISE_UNSEEN: Final = 2e-5
+"""Relative publication noise until then: 0.2 basis points."""
+NOISE_LEAST: Final = 1e-6
+NOISE_MOST: Final = 5e-4
+"""Most noise of a print that is believed: beyond it a source is broken, not noisy."""
 HOLDS_MS: Final = 2_000
 """A value of a settlement series stands for at most this long; they come one a second."""
 NEWEST_HOLDS_MS: Final = 1_000
@@ -39,6 +46,8 @@ JUMP_NS: Final = 250 * MS_NS
 class SourceQuote:
     """The last price of one fast source and its basis (log) to the settling source.
 
+    `noise` is the variance of single anchor ticks around price and basis.
+
     `sample_price` and `jump_price` are its prices when the running return and the running 250 ms
     began: moves are measured within one source, so that sources apart from each other are no move.
     """
@@ -49,6 +58,7 @@ class SourceQuote:
         "history_ns",
         "history_price",
         "jump_price",
+        "noise",
         "price",
         "relayed",
         "sample_price",
@@ -63,6 +73,7 @@ class SourceQuote:
         self.venue_ns = 0
         self.basis = 0.0
         self.basis_seen = 0
+        self.noise = 0.0
         self.sample_price = 0.0
         self.jump_price = 0.0
         self.history_ns: list[int] = []
@@ -104,16 +115,21 @@ class SourceQuote:
 
 @final
 class Series:
-    """A settlement series by the source's own time: (venue_ms, price), bounded, in time order."""
+    """A settlement series by the source's own time: (venue_ms, price), bounded, in time order.
 
-    __slots__ = ("prices", "times_ms")
+    `changes` counts the points taken, so that what is made from them can be kept until the next.
+    """
+
+    __slots__ = ("changes", "prices", "times_ms")
 
     def __init__(self) -> None:
+        self.changes = 0
         self.times_ms: list[int] = []
         self.prices: list[float] = []
 
     def add(self, venue_ms: int, price: float) -> None:
         """Insert a point; a second point of one time is a correction and replaces the first."""
+        self.changes += 1
         times = self.times_ms
         index = bisect_right(times, venue_ms)
         if index and times[index - 1] == venue_ms:
@@ -273,10 +289,12 @@ class SymbolReference:
             seen = quote.at(venue_ns)
             if seen <= 0.0:
                 continue
-            gap = log(anchor / seen)
+            gap = log(anchor / seen) - quote.basis
+            if quote.basis_seen:
+                weight = max(BASIS_WEIGHT, 1.0 / quote.basis_seen)
+                quote.noise += weight * (gap * gap - quote.noise)
             quote.basis_seen += 1
-            weight = max(BASIS_WEIGHT, 1.0 / quote.basis_seen)
-            quote.basis += weight * (gap - quote.basis)
+            quote.basis += max(BASIS_WEIGHT, 1.0 / quote.basis_seen) * gap
 
     def _sample(self, quote: SourceQuote, ts_ns: int) -> None:
         """Begin a new 250 ms, and end a return, when their time has come."""
@@ -315,6 +333,18 @@ class SymbolReference:
         if quote is None or quote.jump_price <= 0.0:
             return 0.0
         return log(quote.price / quote.jump_price) * 1e4
+
+    def price_at(self, venue_ns: int) -> float:
+        """The price as its source gave it for a time of the last seconds, 0.0 when not heard."""
+        quote = self.sources.get(self.source)
+        return quote.at(venue_ns) * exp(quote.basis) if quote is not None else 0.0
+
+    def noise(self) -> float:
+        """Relative standard deviation of a settling print around the price."""
+        quote = self.sources.get(self.source)
+        if quote is None or quote.basis_seen < NOISE_SEEN:
+            return NOISE_UNSEEN
+        return min(max(sqrt(quote.noise), NOISE_LEAST), NOISE_MOST)
 
     def age_ns(self, ts_ns: int) -> int:
         """Time since the last accepted fast tick; a very large number when there was none."""

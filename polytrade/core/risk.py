@@ -191,13 +191,13 @@ class RiskState:
         """Change of equity since UTC midnight, or since the run's start that day."""
         return self.equity_e6 - self.day_base_e6
 
-    def global_ready(self, ts_ns: int) -> bool:
-        """Whether the budget of all markets has a token now."""
-        return self._global(ts_ns).level_e15 >= TOKEN_E15
+    def global_ready(self, ts_ns: int, orders: int = 1) -> bool:
+        """Whether the budget of all markets has a token for each of so many orders now."""
+        return self._global(ts_ns).level_e15 >= TOKEN_E15 * orders
 
-    def market_ready(self, market: str, ts_ns: int) -> bool:
-        """Whether the market's own budget has a token now."""
-        return self._market(market, ts_ns).level_e15 >= TOKEN_E15
+    def market_ready(self, market: str, ts_ns: int, orders: int = 1) -> bool:
+        """Whether the market's own budget has a token for each of so many orders now."""
+        return self._market(market, ts_ns).level_e15 >= TOKEN_E15 * orders
 
     def take(self, market: str, ts_ns: int) -> None:
         """Spend a token of both budgets: `check` does for an order, the engine for a cancel."""
@@ -228,9 +228,9 @@ class RiskState:
 @final
 class MarketFacts:
     """A market as the limits see it. Prices are those of YES, 0 and ONE_E4 for an empty side;
-    `fair_e4` is -1 without a fair value, `reference_age_ns` -1 without a reference, `end_ns` 0
-    without an end. `book_reason` says why a book is not valid and begins with `stale` when its feed
-    fell silent.
+    `fair_e4` and `fair_e6` are -1 without a fair value, `reference_age_ns` -1 without a reference,
+    `end_ns` 0 without an end. `book_reason` says why a book is not valid and begins with `stale`
+    when its feed fell silent.
     """
 
     __slots__ = (
@@ -241,6 +241,7 @@ class MarketFacts:
         "book_valid",
         "end_ns",
         "fair_e4",
+        "fair_e6",
         "min_size_e6",
         "phase",
         "reference_age_ns",
@@ -264,12 +265,14 @@ class MarketFacts:
         tick_e4: int,
         min_size_e6: int,
         symbol: str,
+        fair_e6: int = -1,
     ) -> None:
         self.book_valid = book_valid
         self.book_reason = book_reason
         self.bid_e4 = bid_e4
         self.ask_e4 = ask_e4
         self.fair_e4 = fair_e4
+        self.fair_e6 = fair_e6
         self.reference_age_ns = reference_age_ns
         self.phase = phase
         self.accepting = accepting
@@ -282,9 +285,23 @@ class MarketFacts:
 
 @final
 class Request:
-    """An order somebody wants: `engine` names who (`maker`, `flatten`)."""
+    """An order somebody wants: `engine` names who (`maker`, `taker`, `arb`, `flatten`).
 
-    __slots__ = ("engine", "market", "post_only", "price_e4", "side", "size_e6", "tif", "token")
+    `edge_bps` is what they think it gains, `expires_ns` as in `PlaceOrder`.
+    """
+
+    __slots__ = (
+        "edge_bps",
+        "engine",
+        "expires_ns",
+        "market",
+        "post_only",
+        "price_e4",
+        "side",
+        "size_e6",
+        "tif",
+        "token",
+    )
 
     def __init__(
         self,
@@ -296,6 +313,8 @@ class Request:
         tif: str,
         post_only: bool,
         engine: str,
+        edge_bps: float = 0.0,
+        expires_ns: int = 0,
     ) -> None:
         self.market = market
         self.token = token
@@ -305,6 +324,8 @@ class Request:
         self.tif = tif
         self.post_only = post_only
         self.engine = engine
+        self.edge_bps = edge_bps
+        self.expires_ns = expires_ns
 
     def flattens(self) -> bool:
         """Whether the operator wants it, to close positions."""

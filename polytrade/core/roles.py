@@ -1,13 +1,44 @@
-"""What plugins are to the engine: a fair value estimates, a maker wishes.
+"""What plugins are to the engine: one estimates, others wish orders, one says how much.
 
+A fair value estimates, a maker and a taker wish, an allocator scales what they wish.
 Pure and synchronous: state in, state out, time only from events. The engine calls the objects
 directly; pluggy only loads their factories (`hookspecs.py`).
 """
 
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
+from polytrade.core.regimes import CAUTION, DANGER, REGIME_NAMES, SAFE
+from polytrade.core.units import ONE_E4
+
+__all__ = [
+    "ARB",
+    "CAUTION",
+    "DANGER",
+    "MAKER",
+    "REGIME_NAMES",
+    "SAFE",
+    "TAKER",
+    "Allocator",
+    "Estimate",
+    "FairValue",
+    "FullShare",
+    "Inventory",
+    "Maker",
+    "NoTaker",
+    "Portfolio",
+    "Share",
+    "Taker",
+    "View",
+    "Wish",
+    "no_estimate",
+]
+
+MAKER: Final = "maker"
+TAKER: Final = "taker"
+ARB: Final = "arb"
+"""Who wants an order: the engines among which the capital is shared."""
 
 
 @final
@@ -38,7 +69,11 @@ def no_estimate(reason: str) -> Estimate:
 
 @final
 class Wish:
-    """A resting order somebody wants: `side` of `token` at `price_e4`, already on the tick grid."""
+    """An order somebody wants: `side` of `token` at `price_e4`, already on the tick grid.
+
+    It rests when a maker wants it; a taker's is sent as FAK, and its price is the worst it accepts.
+    `size_e6` is the whole size: the engine multiplies it by the allocator's scale.
+    """
 
     __slots__ = ("edge_bps", "engine", "price_e4", "side", "size_e6", "token")
 
@@ -66,6 +101,118 @@ class Inventory:
         self.sellable_no_e6 = sellable_no_e6
 
 
+@final
+class View:
+    """What a strategy sees of a market that is being decided.
+
+    `regime` to `max_spread_e4` come from `toxicity.Toxicity`: the market's standing, how far the
+    warm-up of the measuring window has come (`progress`, 0 to 1), its markouts after ten seconds
+    in basis points (0.0 without a sample), and the adaptive limits in force. `weight` is the share
+    of the capital of the engine that is asked now, `scale` the allocator's size factor, 1.0 before
+    it was asked: strategies wish whole sizes, the engine multiplies.
+    """
+
+    __slots__ = (
+        "active",
+        "estimate",
+        "inventory",
+        "market",
+        "markout10_p25",
+        "markout10_p50",
+        "markouts",
+        "max_spread_e4",
+        "min_edge_bps",
+        "no_quote_rate",
+        "progress",
+        "rank",
+        "reference",
+        "regime",
+        "scale",
+        "score",
+        "tox",
+        "ts_ns",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        market: MarketState,
+        reference: SymbolReference | None,
+        estimate: Estimate,
+        inventory: Inventory,
+        ts_ns: int,
+    ) -> None:
+        self.market = market
+        self.reference = reference
+        self.estimate = estimate
+        self.inventory = inventory
+        self.ts_ns = ts_ns
+        self.regime: int = SAFE
+        self.tox = 0.0
+        self.score = 100.0
+        self.rank = 1
+        self.active = True
+        self.progress = 1.0
+        self.no_quote_rate = 0.0
+        self.markout10_p50 = 0.0
+        self.markout10_p25 = 0.0
+        self.markouts = 0
+        self.min_edge_bps = 0.0
+        self.max_spread_e4: int = ONE_E4
+        self.scale = 1.0
+        self.weight = 1.0
+
+
+@final
+class Portfolio:
+    """The money as an allocator sees it while one market and one engine are decided.
+
+    `capital_e6` is what the run began with, `equity_e6` as it was last marked. Money at risk
+    (positions and open orders at worst case) in the market, on its symbol, in all, and what the
+    engine asked has at work of it. `siblings_up_e6` is what the symbol's other markets hold of
+    shares that gain when the symbol rises, less those that lose.
+    """
+
+    __slots__ = (
+        "capital_e6",
+        "engine_e6",
+        "equity_e6",
+        "market_e6",
+        "siblings_up_e6",
+        "symbol_e6",
+        "total_e6",
+    )
+
+    def __init__(
+        self,
+        capital_e6: int,
+        equity_e6: int,
+        market_e6: int = 0,
+        symbol_e6: int = 0,
+        total_e6: int = 0,
+        engine_e6: int = 0,
+        siblings_up_e6: int = 0,
+    ) -> None:
+        self.capital_e6 = capital_e6
+        self.equity_e6 = equity_e6
+        self.market_e6 = market_e6
+        self.symbol_e6 = symbol_e6
+        self.total_e6 = total_e6
+        self.engine_e6 = engine_e6
+        self.siblings_up_e6 = siblings_up_e6
+
+
+@final
+class Share:
+    """How much of its sizes a strategy gets, 0 to 1; `reason` says why nothing, when it is 0."""
+
+    __slots__ = ("reason", "scale")
+
+    def __init__(self, scale: float, reason: str = "") -> None:
+        self.scale = scale
+        self.reason = reason
+
+
 class FairValue(Protocol):
     """Estimates the probability that YES pays."""
 
@@ -84,12 +231,37 @@ class FairValue(Protocol):
 class Maker(Protocol):
     """Wishes for resting orders around a fair value."""
 
-    def quotes(
-        self,
-        market: MarketState,
-        reference: SymbolReference | None,
-        estimate: Estimate,
-        inventory: Inventory,
-        ts_ns: int,
-    ) -> tuple[list[Wish], str]:
+    def quotes(self, view: View) -> tuple[list[Wish], str]:
         """The wanted resting orders and, when there are none, why (`no_quote_*`)."""
+
+
+class Taker(Protocol):
+    """Wishes for orders that trade at once."""
+
+    def takes(self, view: View) -> tuple[list[Wish], str]:
+        """Orders with the worst price they accept, best first, and, if none, why (`no_take_*`)."""
+
+
+class Allocator(Protocol):
+    """How much of the capital a strategy may use in a market."""
+
+    def share(self, view: View, portfolio: Portfolio) -> Share:
+        """The size factor of the engine whose `view.weight` it is."""
+
+
+@final
+class NoTaker:
+    """The taker that takes nothing."""
+
+    def takes(self, view: View) -> tuple[list[Wish], str]:
+        """Nothing."""
+        return [], "no_take_off"
+
+
+@final
+class FullShare:
+    """The allocator that always gives the whole size."""
+
+    def share(self, view: View, portfolio: Portfolio) -> Share:
+        """All of it."""
+        return Share(1.0)

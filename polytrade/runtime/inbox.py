@@ -105,6 +105,7 @@ class Inbox:
     One list a frame crosses the channel (a hop costs more than the events in it). Every put is
     synchronous: stamp, decode and put without an await between, so stamps never decrease in the
     queue. `ingest_seq` counts from 1; a number missing in a recording is a frame that was dropped.
+    `parse` times decoding, `wait` the way through the queue of one event at a time.
     """
 
     def __init__(
@@ -119,6 +120,9 @@ class Inbox:
         self.capacity = capacity
         self.recorder = recorder
         self.parse = LatencyRecorder()
+        self.wait = LatencyRecorder()
+        self._timed: Event | None = None
+        self._timed_ns = 0
         self._limit = capacity + reserve
         # Lists hold at least one event each: as many lists as events always fit.
         self._send, self._receive = trio.open_memory_channel[Sequence[Event]](self._limit)
@@ -259,11 +263,17 @@ class Inbox:
         self._depth = depth
         self._depth_max = max(self._depth_max, depth)
         self._events += len(events)
+        if self._timed is None:
+            self._timed = events[-1]
+            self._timed_ns = time.perf_counter_ns()
         self._send.send_nowait(events)
 
     def _pop(self) -> Event:
         event = self._pending.popleft()
         self._depth -= 1
+        if event is self._timed:
+            self._timed = None
+            self.wait.record(time.perf_counter_ns() - self._timed_ns)
         if type(event) is ClockTicked:
             self._tick_waiting = False
         return event

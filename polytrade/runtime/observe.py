@@ -1,6 +1,6 @@
 """One consistent snapshot of everything, made between two events for whoever looks."""
 
-from typing import Final
+from typing import Any, Final
 
 import polytrade
 from polytrade.config import Config
@@ -8,12 +8,15 @@ from polytrade.core.accounts import Account
 from polytrade.core.ids import BUY, NO, SIDE_NAMES, TOKEN_NAMES, YES
 from polytrade.core.market import MarketState
 from polytrade.core.orders import STATE_NAMES, Order
+from polytrade.core.regimes import REGIME_NAMES
+from polytrade.core.standing import Standing
 from polytrade.core.trust import SUSPECT
 from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS, share_e6_down
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.recorder import Recorder
+from polytrade.runtime.reporting import Reporter, fill_from
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.status import (
     DaemonStatus,
@@ -51,6 +54,7 @@ class Observer:
         hosts: HostTable,
         journal: Journal | None,
         recorder: Recorder | None,
+        reporter: Reporter | None = None,
     ) -> None:
         self.window_id = 1
         self._config = config
@@ -62,6 +66,7 @@ class Observer:
         self._hosts = hosts
         self._journal = journal
         self._recorder = recorder
+        self._reporter = reporter
         self._began_ns = strategy.inbox.now_ns()
         self._rate = 0.0
         self._rate_events = 0
@@ -85,14 +90,16 @@ class Observer:
         engine = strategy.session.engine
         self._measure_rate(now_ns)
         readings = strategy.meter.readings(now_ns)
-        readings.put_summary("loop_lag_ms", self._watch.lag.quantiles(1_000_000))
-        readings.put_summary("parse_us", strategy.inbox.parse.quantiles(1_000))
+        report = None
+        if self._reporter is not None:
+            self._reporter.measure(readings)
+            report = self._reporter.latest()
+            if report is not None:
+                fill_from(report, readings)
         if self._journal is not None:
             readings.put("records_lost_total", self._journal.lost)
-            readings.put_summary("io_queue_ms", self._journal.waits())
         quality = engine.quality()
         marks = engine.marks()
-        references = engine.references.values()
         return DaemonStatus(
             ts_ns=now_ns,
             version=polytrade.__version__,
@@ -130,8 +137,7 @@ class Observer:
             pnl=self._pnl(),
             hashes=self._hashes(quality),
             alarms=tuple(strategy.alarms),
-            ticks_considered=sum(reference.ticks for reference in references),
-            ticks_dropped=sum(reference.dropped for reference in references),
+            gate=report.gate if report is not None else None,
             window_id=self.window_id,
             readings=readings,
             quality={**quality, "marked_markets": len(marks)},
@@ -194,7 +200,9 @@ class Observer:
         orders = engine.orders.of_market(spec.market)
         bid_e4 = book.bid_e4 or None
         ask_e4 = book.ask_e4 if book.ask_e4 < ONE_E4 else None
-        held = _held(account, book.bid_e4, book.ask_e4) if account is not None else {}
+        held: dict[str, Any] = (
+            _held(account, book.bid_e4, book.ask_e4) if account is not None else {}
+        )
         return MarketRow(
             market=spec.market,
             slug=spec.slug,
@@ -210,6 +218,7 @@ class Observer:
             quote_bid_e4=max((_yes_price(o) for o in orders if _bids_yes(o)), default=None),
             quote_ask_e4=min((_yes_price(o) for o in orders if not _bids_yes(o)), default=None),
             mark_yes_e4=(book.bid_e4 + book.ask_e4) // 2 if book.two_sided else None,
+            **_judged(engine.toxicity.standing_of(spec.market)),
             orders=tuple(_order_row(order) for order in orders),
             **held,
         )
@@ -246,7 +255,7 @@ class Observer:
         )
 
 
-def _held(account: Account, bid_e4: int, ask_e4: int) -> dict[str, int]:
+def _held(account: Account, bid_e4: int, ask_e4: int) -> dict[str, Any]:
     now = account.now
     return {
         "yes_e6": now.yes.provisional_e6,
@@ -257,6 +266,17 @@ def _held(account: Account, bid_e4: int, ask_e4: int) -> dict[str, int]:
         "unrealized_e6": account.value_e6(bid_e4, ask_e4, True) - now.cost_e6(),
         "fees_e6": now.fees_e6,
         "exposure_e6": account.exposure_e6,
+    }
+
+
+def _judged(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    return {
+        "regime": REGIME_NAMES[standing.regime],
+        "tox_score": standing.tox,
+        "market_score": standing.score,
+        "active": standing.active,
     }
 
 

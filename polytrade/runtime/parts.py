@@ -19,21 +19,25 @@ from polytrade.core.events import ModeSet
 from polytrade.core.limits import HALT
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import JournalHeader
+from polytrade.lineup import build_lineup
 from polytrade.meter import Meter
 from polytrade.polymarket.discovery import Discovery
 from polytrade.polymarket.feed import MarketFeed
 from polytrade.polymarket.rest import new_client
 from polytrade.polymarket.wire import MarketDecoder
+from polytrade.reports.watch import Watch
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.recorder import Recorder
+from polytrade.runtime.reporting import Reporter
 from polytrade.runtime.risk import RiskWatch
+from polytrade.runtime.stages import Stages
 from polytrade.runtime.status import Commands, DaemonStatus
 from polytrade.runtime.strategy import Strategy
-from polytrade.runtime.supervise import Policy, TaskTable
+from polytrade.runtime.supervise import RESTART, Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
 from polytrade.segments import DiskFile, JournalError, Opener
 from polytrade.session import Session, build_session, code_version
@@ -74,10 +78,11 @@ class Parts:
     decoder: MarketDecoder
     journal: Journal | None
     recorder: Recorder | None
+    reporter: Reporter
 
     def next_window(self) -> int:
-        """Begin a new measuring window; its number. The meter begins it by the event."""
-        self.watch.lag.reset()
+        """Begin a new measuring window; its number. Meter and shadow begin it by the event."""
+        self.reporter.reset()
         self.observer.window_id += 1
         return self.observer.window_id
 
@@ -113,16 +118,26 @@ def _build(
 ) -> Parts:
     created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
     run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-    session = build_session(config)
+    stages = Stages()
+    session = build_session(config, lineup=stages.timed(build_lineup(config)))
     journal, recorder = _records(config, root, run_id, created, session, opener)
     inbox = Inbox(clock, config.latency.inbox_capacity, recorder=recorder)
-    session.tape = journal
     if journal is not None:
         journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
-    meter = Meter(config.risk.stale_tick_filter_ms * MS_NS)
-    strategy = Strategy(session, inbox, journal, meter, config.latency)
+    strategy = _watched(config, session, inbox, journal, stages)
     watch = RiskWatch(config, session, inbox)
     tasks, feeds, hosts = TaskTable(), FeedTable(), HostTable(clock)
+    reporter = Reporter(
+        config,
+        root,
+        run_id,
+        strategy,
+        watch,
+        stages=stages,
+        tasks=tasks,
+        journal=journal,
+        recorder=recorder,
+    )
     observer = Observer(
         config,
         run_id,
@@ -133,6 +148,7 @@ def _build(
         hosts=hosts,
         journal=journal,
         recorder=recorder,
+        reporter=reporter,
     )
     wiring = wire(config, Shared(clock, rng, client, inbox, tasks, feeds, hosts))
     return Parts(
@@ -142,15 +158,25 @@ def _build(
         strategy=strategy,
         watch=watch,
         observer=observer,
-        commands=Commands(),
+        commands=Commands(reporter),
         tasks=tasks,
         journal=journal,
         recorder=recorder,
         market_feed=wiring.market_feed,
         discovery=wiring.discovery,
         decoder=wiring.decoder,
-        producers=wiring.producers,
+        producers={**wiring.producers, "reports": (reporter.run, RESTART)},
+        reporter=reporter,
     )
+
+
+def _watched(
+    config: Config, session: Session, inbox: Inbox, journal: Journal | None, stages: Stages
+) -> Strategy:
+    """The strategy task with everything a report is made of looking on."""
+    meter = Meter(config.risk.stale_tick_filter_ms * MS_NS)
+    watch = Watch(config, session.engine, meter)
+    return Strategy(session, inbox, journal, meter, config.latency, watch, stages)
 
 
 def _records(

@@ -15,7 +15,9 @@ import attrs
 import trio
 
 from polytrade.core.units import notional_e6_down
+from polytrade.gates import GateResult
 from polytrade.metrics import Quantiles, Readings
+from polytrade.runtime.report_requests import Reports
 
 T = TypeVar("T")
 
@@ -117,6 +119,10 @@ class MarketRow:
     fees_e6: int = 0
     exposure_e6: int = 0
     mark_yes_e4: int | None = None
+    regime: str = ""
+    tox_score: float | None = None
+    market_score: float | None = None
+    active: bool = False
     orders: tuple[OrderRow, ...] = ()
 
     @property
@@ -167,8 +173,8 @@ class AlarmRow:
 class DaemonStatus:
     """Everything an observer needs, taken at `ts_ns`.
 
-    `readings` are the meter's contract values; `quality` is the engine's own data-quality report
-    (JSON-ready); `ticks_considered` and `ticks_dropped` are the stale filter's counts.
+    `readings` are the contract's values; `quality` is the engine's own data-quality report
+    (JSON-ready); `gate` is None without reports.
     """
 
     ts_ns: int
@@ -191,8 +197,7 @@ class DaemonStatus:
     pnl: PnlRow = attrs.field(factory=PnlRow)
     hashes: HashRow = attrs.field(factory=HashRow)
     alarms: tuple[AlarmRow, ...] = ()
-    ticks_considered: int = 0
-    ticks_dropped: int = 0
+    gate: GateResult | None = None
     window_id: int = 0
     readings: Readings = attrs.field(factory=Readings)
     quality: Mapping[str, object] = attrs.field(factory=dict)
@@ -343,9 +348,11 @@ class Commands:
     """The operator's side sends, the daemon's task takes from `requests` in order.
 
     A command is queued before its sender first waits, so a cancelled sender changes nothing.
+    `reports` answers what changes nothing; None where none are made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reports: Reports | None = None) -> None:
+        self.reports = reports
         self._send: trio.MemorySendChannel[CommandRequest]
         self.requests: trio.MemoryReceiveChannel[CommandRequest]
         self._send, self.requests = trio.open_memory_channel(COMMANDS_WAITING_MAX)

@@ -5,7 +5,6 @@ Everything it sends is sent with `send_nowait`: an awaited send would close the 
 engine and execution and deadlock.
 """
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
@@ -19,8 +18,12 @@ from polytrade.core.events import Event, MarketResolved
 from polytrade.core.ids import NO, YES
 from polytrade.core.trust import SYNCED
 from polytrade.meter import Meter
+from polytrade.metrics import LatencyRecorder
+from polytrade.reports.watch import Watch
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.journaling import Journal
+from polytrade.runtime.onlookers import Onlookers
+from polytrade.runtime.stages import Stages
 from polytrade.runtime.status import AlarmRow
 from polytrade.session import Session
 
@@ -39,7 +42,11 @@ class ActionsFull(AssertionError):
 
 
 class Strategy:
-    """Steps the session with what the inbox holds, in order, and hands effects on."""
+    """Steps the session with what the inbox holds, in order, and hands effects on.
+
+    It puts its own tape into the session: `onlookers`, which the journal, the meter and `watch`
+    hang on. `backlog` holds one more than the events behind each that was taken up.
+    """
 
     def __init__(
         self,
@@ -48,14 +55,27 @@ class Strategy:
         journal: Journal | None,
         meter: Meter,
         latency: Latency,
+        watch: Watch | None = None,
+        stages: Stages | None = None,
     ) -> None:
         self.session = session
         self.inbox = inbox
         self.journal = journal
         self.meter = meter
+        self.onlookers = Onlookers(
+            session.engine,
+            inbox.clock,
+            journal,
+            meter,
+            watch=watch,
+            stages=stages,
+            on_failure=self._reports_failed,
+        )
+        session.tape = self.onlookers
         self.alarms: deque[AlarmRow] = deque(maxlen=ALARMS_MAX)
         self.effects: Counter[str] = Counter()
         self.events = 0
+        self.backlog = LatencyRecorder()
         self.first_book_seen = False
         self.first_reference_seen = False
         self.listeners: list[Listener] = []
@@ -95,20 +115,21 @@ class Strategy:
             await self._turned.wait()
 
     def _handle(self, event: Event) -> None:
-        backlog_ns = max(self.inbox.clock.now_ns() - event.ts_ns, 0)
-        began_ns = time.perf_counter_ns()
+        self.backlog.record(self.inbox.depth + 1)  # 0 and 1 would share a bucket
+        self.onlookers.take(event)
         steps = self.session.handle(event)
-        step_ns = time.perf_counter_ns() - began_ns
         self.events += len(steps)
         for stepped, effects in steps:
-            last = stepped is event
-            self.meter.observe(stepped, effects, step_ns if last else 0, backlog_ns if last else 0)
             if effects:
                 self._hand_on(stepped, effects)
             if isinstance(stepped, MarketResolved):
                 self._tell_outcome(stepped)
             for listener in self.listeners:
                 listener(stepped, effects)
+
+    def _reports_failed(self, why: str) -> None:
+        ts_ns = self.session.engine.ts_ns
+        self.alarms.append(AlarmRow(ts_ns=ts_ns, name="reports_off", detail=why))
 
     def _tell_outcome(self, event: MarketResolved) -> None:
         """Our own call of the outcome beside the official one."""

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polytrade.core.units import SECOND_NS, decimal_text, price_text
+from polytrade.gates import GateResult
 from polytrade.runtime.logs import LogStream
 from polytrade.runtime.status import DaemonStatus, FeedRow, MarketRow
 
@@ -48,6 +49,9 @@ STYLES: Final = {
     "run": GOOD,
     "synced": GOOD,
     "quoting": GOOD,
+    "safe": GOOD,
+    "caution": WARN,
+    "danger": BAD,
     "degraded": WARN,
     "reduce": WARN,
     "cold": DIM,
@@ -235,8 +239,20 @@ def _header(status: DaemonStatus) -> list[Text]:
             Text(f"  loop lag p99 {_ms(status.latency('loop_lag_ms').p99)}"),
             Text(f"  tick to decision p99 {_ms(status.latency('tick_to_decision_ms').p99)}"),
             Text(f"  hashes {hashes.matched:,} fit, {hashes.mismatched:,} do not"),
+            *_gates(status.gate),
         ),
     ]
+
+
+def _gates(gate: GateResult | None) -> tuple[Text, ...]:
+    """The verdict on the measuring window, or how many gates fail of one that is long enough."""
+    if gate is None:
+        return ()
+    if not gate.ready:
+        return (Text("  gates "), Text("too early", DIM))
+    if gate.passed:
+        return (Text("  gates "), Text("hold", GOOD))
+    return (Text("  gates "), Text(f"{len(gate.fail_reasons)} fail", WARN))
 
 
 def _feeds_table(feeds: Sequence[FeedRow], most: int, wide: bool) -> Table:
@@ -264,6 +280,7 @@ def _markets_table(markets: Sequence[MarketRow], most: int, width: int) -> Table
     table = _table("market", "book", "bid/ask", "fair", "mine", "yes/no", "pnl")
     if wide:
         _numbers(table, "conf")
+        table.add_column("regime", no_wrap=True)
         table.add_column("phase", no_wrap=True)
         table.add_column("quotes", no_wrap=True, overflow="ellipsis")
     for market in markets[:most]:
@@ -280,6 +297,7 @@ def _markets_table(markets: Sequence[MarketRow], most: int, width: int) -> Table
             why = f" ({market.book_reason})" if market.book_reason else ""
             row += [
                 "-" if market.confidence is None else f"{market.confidence:.2f}",
+                _styled(market.regime),
                 market.phase,
                 _styled(market.quote_state).append_text(_text(why, DIM)),
             ]

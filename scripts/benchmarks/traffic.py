@@ -32,9 +32,9 @@ BEGIN_NS: Final = 1_800_000_000 * SECOND_NS
 AGE_S: Final = 60
 WINDOW_S: Final = 600
 """The invented window is this long and this old at the start: no case lasts until its end."""
-WARM_NS: Final = 7 * SECOND_NS
+WARM_NS: Final = 23 * SECOND_NS
 """The listing and reference ticks come this long before anything else: the maker quotes only once
-it knows the volatility, after five seconds."""
+it knows the volatility, after twenty returns of a second."""
 STEP_NS: Final = 2_500_000
 VOLATILITY: Final = 12.0
 """The reference price is a random walk with so many dollars per square root of a second, a step

@@ -1,20 +1,22 @@
 """The digital model against Monte Carlo, and when it does not speak."""
 
-from math import sqrt
+from functools import cache
+from math import hypot, log, sqrt
 
 import numpy as np
 import pytest
 
-from polytrade.builtin.digital import Digital, twap_moments
+from polytrade.builtin.digital import FLOOR_BPS, SAMPLES_MIN, Digital
 from polytrade.builtin.distributions import incomplete_beta, normal_cdf, student_cdf
 from polytrade.core.events import ReferenceTicked
 from polytrade.core.ids import ANCHOR, FAST
 from polytrade.core.market import MarketState
-from polytrade.core.reference import SymbolReference
+from polytrade.core.reference import NOISE_UNSEEN, SymbolReference
+from polytrade.core.trust import SYNCED
 from polytrade.core.units import SECOND_NS
-from tests.core.factory import END_NS, market
+from tests.builtin.paths import PATHS, Case, Floats, coming, sums_to_come
+from tests.core.factory import END_NS, market, snapshot
 
-PATHS = 40_000
 SIGMA = 5e-5  # 0.5 bp per sqrt second, about 28 % a year
 
 
@@ -31,51 +33,47 @@ def reference_at(price: float, ts_ns: int, sigma: float = SIGMA) -> SymbolRefere
     return reference
 
 
-def simulate(
-    rng: np.random.Generator, price: float, sigma: float, tau: int, lookback: int, seen: float
-) -> np.ndarray:
-    """Settlement values of PATHS paths in steps of 0.25 s; `lookback` 0 settles on the spot."""
-    steps = tau * 4
-    values = []
-    for _ in range(4):
-        block = rng.standard_normal((PATHS // 4, steps)) * (sigma * sqrt(0.25))
-        paths = price * np.exp(np.cumsum(block, axis=1) - 0.0)
-        if not lookback:
-            values.append(paths[:, -1])
-        elif tau >= lookback:
-            values.append(paths[:, -lookback * 4 :].mean(axis=1))
-        else:
-            part = paths.mean(axis=1)
-            values.append(seen * (lookback - tau) / lookback + part * tau / lookback)
-    return np.concatenate(values)
+CASES = ((SIGMA, 200.0, 0), (SIGMA, 0.5, 0), (SIGMA, 75.5, 60), (SIGMA, 20.0, 30))
 
 
-@pytest.mark.parametrize("moneyness_bps", [-15.0, -3.0, 0.0, 2.0, 12.0])
-@pytest.mark.parametrize(("tau", "lookback"), [(200, 0), (240, 60), (75, 60), (61, 60), (20, 30)])
-def test_probability_is_that_of_simulated_settlements(
-    moneyness_bps: float, tau: int, lookback: int
-) -> None:
-    """Within 3.5 standard errors of the simulation plus the time step's own bias."""
-    price, strike = 60_000.0 * (1 + moneyness_bps * 1e-4), 60_000.0
-    seen = 60_000.0 * (1 + moneyness_bps * 0.5e-4)
-    rng = np.random.default_rng([tau, lookback, int(moneyness_bps * 10) + 1000])
-    settled = simulate(rng, price, SIGMA, tau, lookback, seen)
-    simulated = float((settled >= strike).mean())
-    if lookback:
-        mean, sd = twap_moments(price, SIGMA, tau, lookback, seen)
-        fair = normal_cdf((mean - strike) / sd)
-    else:
-        state = market(settle="spot", lookback_s=0)
-        now = END_NS - tau * SECOND_NS
-        fair = make().estimate(state, reference_at(price, now), now).fair
-    error = sqrt(max(simulated * (1 - simulated), 1e-6) / PATHS)
-    assert abs(fair - simulated) <= 3.5 * error + 0.004
+@cache
+def settlements() -> dict[Case, Floats]:
+    """Settlements over the price now, with the noise of their publication.
+
+    What is past of an average was at the price now. Off the fast price by 0.2 bps where it was not
+    heard, and by the model's floor.
+    """
+    rng = np.random.default_rng(2026)
+    found = {}
+    for case, sums in sums_to_come(CASES, 11).items():
+        _, left_s, lookback = case
+        share = coming(left_s, lookback) / lookback if lookback else 1.0
+        noise = hypot(NOISE_UNSEEN * share, FLOOR_BPS * 1e-4)
+        settled = (1.0 - share) + sums / max(lookback, 1)
+        found[case] = settled + noise * rng.standard_normal(PATHS)
+    return found
 
 
-def test_locked_in_part_of_the_average_decides_near_the_end() -> None:
-    mean, sd = twap_moments(60_000.0, SIGMA, 1.0, 60.0, 60_030.0)
-    assert mean == pytest.approx(60_029.5)
-    assert sd == pytest.approx(60_000 * SIGMA * sqrt(1 / (3 * 3600)))
+@pytest.mark.parametrize("moneyness_bps", [-15.0, -3.0, -0.2, 0.0, 0.5, 2.0, 12.0])
+@pytest.mark.parametrize("case", CASES)
+def test_fair_value_is_the_share_of_a_million_settlements(case: Case, moneyness_bps: float) -> None:
+    """From listing and ticks to fair value, within 3 standard errors.
+
+    The law itself is tested in test_settlement.py.
+    """
+    _, left_s, lookback = case
+    price = 60_000.0 * (1 + moneyness_bps * 1e-4)
+    state = market(settle="twap" if lookback else "spot", lookback_s=lookback)
+    now = END_NS - round(left_s * SECOND_NS)
+    reference = reference_at(price, now)
+    end_s = END_NS // SECOND_NS
+    for second in range(end_s - lookback, end_s - coming(left_s, lookback) + 1):
+        at = second * SECOND_NS
+        reference.apply(ReferenceTicked(now, "BTC", "rtds", ANCHOR, round(price * 1e8), at))
+    share = float((settlements()[case] * price >= 60_000.0).mean())
+    fair = make().estimate(state, reference, now).fair
+    error = sqrt(max(share * (1 - share), 1e-6) / PATHS)
+    assert abs(fair - min(max(share, 0.001), 0.999)) <= 3.0 * error
 
 
 def in_window(price: float, anchor: float, tau: float) -> tuple[MarketState, SymbolReference, int]:
@@ -91,8 +89,6 @@ def in_window(price: float, anchor: float, tau: float) -> tuple[MarketState, Sym
 
 def test_inside_the_window_the_anchor_average_counts() -> None:
     state, reference, now = in_window(60_000.0, 60_050.0, 10.0)
-    for quote in reference.sources.values():
-        quote.basis = 0.0
     assert make().estimate(state, reference, now).fair == 0.999
     state, reference, now = in_window(60_000.0, 59_950.0, 10.0)
     assert make().estimate(state, reference, now).fair == 0.001
@@ -121,7 +117,7 @@ def test_no_reference_and_no_volatility_are_reasons() -> None:
     now = END_NS - 100 * SECOND_NS
     assert make().estimate(market(), None, now).reason == "no_quote_reference_missing"
     cold = reference_at(60_000.0, now)
-    cold.samples = 4
+    cold.samples = SAMPLES_MIN - 1
     assert make().estimate(market(), cold, now).reason == "no_quote_vol_warmup"
 
 
@@ -156,3 +152,119 @@ def test_student_tails_are_fatter_and_unit_variance() -> None:
     # t with 3 degrees of freedom: P(T <= 1) = 3/4 + ... closed form by scipy: 0.8044988905221147
     assert student_cdf(1.0 / sqrt(3.0), 3.0) == pytest.approx(0.8044988905221147, abs=1e-12)
     assert incomplete_beta(2.0, 3.0, 0.4) == pytest.approx(0.5248, abs=1e-12)
+
+
+# -- confidence, noise and what is kept ---------------------------------------------------------
+
+
+def with_mid(cents: int) -> MarketState:
+    state = market()
+    state.book.replace(snapshot({cents - 1: 10}, {cents + 1: 10}), True)
+    return state
+
+
+def test_mid_that_another_volatility_or_a_second_of_lead_explains_costs_no_confidence() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_020.0, now)
+    fair = make().estimate(market(), reference, now).fair
+    assert fair == pytest.approx(0.804, abs=0.001)
+    assert make().estimate(with_mid(65), reference, now).confidence == pytest.approx(1.0)
+    assert make().estimate(with_mid(93), reference, now).confidence == pytest.approx(1.0)
+
+
+def test_confidence_falls_with_the_distance_to_the_mid_that_nothing_explains() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_020.0, now)
+    told = [make().estimate(with_mid(cents), reference, now).confidence for cents in (60, 40, 10)]
+    assert 1.0 > told[0] > told[1] > told[2] == 0.0
+    above = reference_at(59_980.0, now)
+    assert make().estimate(with_mid(60), above, now).confidence == pytest.approx(told[1], abs=1e-3)
+
+
+def test_gap_in_the_settlement_series_costs_its_share_of_confidence() -> None:
+    """Of 50 past reports the ones 40 to 31 s before the end are missing."""
+    state, reference, now = in_window(60_000.0, 60_000.0, 10.0)
+    assert make().estimate(state, reference, now).confidence == pytest.approx(1.0)
+    keep = [ms for ms in reference.anchors.times_ms if not 31 <= (END_NS // 10**6 - ms) / 1e3 <= 40]
+    reference.anchors.times_ms = keep
+    reference.anchors.prices = [60_000.0] * len(keep)
+    gapped = make().estimate(state, reference, now)
+    assert gapped.confidence == pytest.approx(0.8)
+    assert gapped.sd > make().estimate(*in_window(60_000.0, 60_000.0, 10.0)).sd
+
+
+def test_sources_that_disagree_cost_confidence() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_000.0, now)
+    reference.apply(ReferenceTicked(now, "BTC", "b", FAST, 6_001_200_000_000, now))
+    for quote in reference.sources.values():
+        quote.basis_seen = 1
+    apart = 12.0 / 60_000.0 / (4.0 * SIGMA)
+    told = make().estimate(market(), reference, now).confidence
+    assert told == pytest.approx(1.0 / (1.0 + apart * apart))
+
+
+def test_noisier_prints_and_a_provisional_strike_widen_the_settlement() -> None:
+    now = END_NS - SECOND_NS
+    state = market(settle="spot", lookback_s=0)
+    reference = reference_at(60_010.0, now)
+    calm = make().estimate(state, reference, now)
+    assert calm.sd == pytest.approx(sqrt(SIGMA**2 + NOISE_UNSEEN**2 + 1e-10))
+    (quote,) = reference.sources.values()
+    quote.basis_seen, quote.noise = 100, 1e-8
+    noisy = make().estimate(state, reference, now)
+    assert noisy.sd == pytest.approx(sqrt(SIGMA**2 + 1e-8 + 1e-10))
+    state.strike_provisional = True
+    assert make().estimate(state, reference, now).sd == pytest.approx(
+        sqrt(2 * SIGMA**2 + 1e-8 + 1e-10)
+    )
+    assert calm.fair > noisy.fair > 0.5
+
+
+def test_locked_in_part_is_taken_again_when_a_report_comes() -> None:
+    """An anchor 50 USD higher for the newest second moves the average by 50 / 60 USD."""
+    model = make()
+    state, reference, now = in_window(60_000.0, 60_000.0, 10.0)
+    before = model.estimate(state, reference, now).fair
+    assert model.estimate(state, reference, now).fair == before
+    at = END_NS - 11 * SECOND_NS
+    reference.apply(ReferenceTicked(now, "BTC", "rtds", ANCHOR, 6_005_000_000_000, at))
+    after = model.estimate(state, reference, now).fair
+    assert after > before
+    assert after == make().estimate(state, reference, now).fair
+    model.forget(state.spec.market)
+    assert not model._kept
+
+
+def test_average_of_a_length_that_cannot_be_is_not_quoted() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_000.0, now)
+    for lookback_s in (0, 3_601):
+        state = market(lookback_s=lookback_s)
+        assert make().estimate(state, reference, now).reason == "no_quote_settlement_unknown"
+
+
+def test_other_windows_move_the_volatility_only_when_asked_to() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_020.0, now)
+    ours, other = market(settle="spot", lookback_s=0), with_mid(70)
+    other.spec.market, other.spec.settle, other.spec.lookback_s = "other", "spot", 0
+    other.trust.state = SYNCED
+    plain = make().estimate(ours, reference, now)
+    leaning = Digital(0.5, 0.1, 50.0, 0.0, 0.01, implied_weight=1.0)
+    assert leaning.estimate(ours, reference, now).fair == plain.fair
+    leaning.estimate(other, reference, now)
+    # ln(60020 / 60000) over sqrt(100 s) at the probit of 0.70.
+    implied = log(60_020 / 60_000) / (sqrt(100.0) * 0.5244005)
+    doubt = NOISE_UNSEEN**2 + 1e-10
+    moved = leaning.estimate(ours, reference, now)
+    assert moved.sd == pytest.approx(sqrt(100.0 * implied**2 + doubt), rel=1e-6)
+    assert moved.fair == pytest.approx(0.70, abs=0.001)
+
+
+def test_digital_of_a_volatility_out_of_bounds_is_held_by_floor_and_cap() -> None:
+    now = END_NS - 100 * SECOND_NS
+    state = market(settle="spot", lookback_s=0)
+    for sigma, held in ((1e-9, 1e-5), (1.0, 5e-3)):
+        sd = make().estimate(state, reference_at(60_000.0, now, sigma), now).sd
+        assert sd == pytest.approx(sqrt(100.0 * held**2 + NOISE_UNSEEN**2 + 1e-10))

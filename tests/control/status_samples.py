@@ -24,6 +24,7 @@ def readings() -> Readings:
     out.put("fills_total", 3, "maker")
     out.put("orders_placed_total", 7, "maker")
     out.put("data_valid_ratio", 0.99)
+    out.put("stale_tick_drop_ratio", 0.025)
     recorder = LatencyRecorder()
     for ms in range(1, 101):
         recorder.record(ms * 1_000_000)
@@ -55,6 +56,10 @@ def market(slug: str = "btc-updown-5m-1790000100") -> MarketRow:
         fees_e6=1_230,
         exposure_e6=8_350_000,
         mark_yes_e4=4800,
+        regime="caution",
+        tox_score=0.42,
+        market_score=81.5,
+        active=True,
         orders=(
             OrderRow(order_id="o-1", token="yes", side="buy", price_e4=4700, size_e6=5_000_000),
         ),
@@ -99,8 +104,6 @@ def status(**changes: object) -> DaemonStatus:
         ),
         "hashes": HashRow(verified=1, unverified=1, matched=40, mismatched=2, not_checkable=3),
         "alarms": (AlarmRow(ts_ns=NOW_NS, name="drawdown_stop", detail="equity fell 1.6 %"),),
-        "ticks_considered": 200,
-        "ticks_dropped": 5,
         "readings": readings(),
         "quality": {"snapshots": 4},
     }

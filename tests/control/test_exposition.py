@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from polytrade.config import Control
 from polytrade.control.app import create_app
 from polytrade.control.exposition import FRESH_S, SLICE, MetricsPage, fill_readings, page_blocks
-from polytrade.metrics import COUNTER, GAUGE, METRICS, SUMMARY, Quantiles, Readings
+from polytrade.metrics import COUNTER, GAUGE, METRICS, SUMMARY, TABLE, Quantiles, Readings
 from polytrade.runtime.status import Commands, DaemonStatus, MarketRow
 from tests.control.status_samples import status
 
@@ -64,6 +64,10 @@ async def test_page_carries_the_status() -> None:
     assert values["polytrade_stale_tick_drop_ratio", ()] == 0.025
     assert values["polytrade_engine_mode", (("mode", "halt"),)] == 0
     assert values["polytrade_queue_depth_peak", (("queue", "inbox"),)] == 40
+    slug = (("slug", "btc-updown-5m-1790000100"),)
+    assert values["polytrade_market_tox_score", slug] == 0.42
+    assert values["polytrade_market_score", slug] == 81.5
+    assert values["polytrade_market_active", slug] == 1
 
 
 async def test_empty_percentile_is_absent_and_a_measured_one_is_there() -> None:
@@ -110,15 +114,25 @@ def test_every_row_of_the_contract_renders() -> None:
     for row in METRICS.values():
         if row.kind == SUMMARY:
             readings.put_summary(row.name, Quantiles())
-        else:
+        elif row.kind != TABLE:
             readings.put(row.name, 1, *("x" for _ in row.labels))
     families = {family.name for family in text_string_to_metric_families(text_of(readings))}
-    assert families == {row.prometheus.removesuffix("_total") for row in METRICS.values()}
+    assert families == {
+        row.prometheus.removesuffix("_total") for row in METRICS.values() if row.prometheus
+    }
+
+
+def test_metric_without_a_value_has_its_heading_and_no_sample() -> None:
+    text = text_of(Readings())
+    for row in METRICS.values():
+        if row.prometheus:
+            assert f"# TYPE {row.prometheus} {row.kind}\n" in text
+    assert parsed(text) == {}
 
 
 def test_counters_are_named_total_and_others_are_not() -> None:
     for row in METRICS.values():
-        assert row.kind in {COUNTER, GAUGE, SUMMARY}
+        assert row.kind in {COUNTER, GAUGE, SUMMARY, TABLE}
         assert row.name.endswith("_total") is (row.kind == COUNTER)
 
 

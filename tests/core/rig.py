@@ -21,7 +21,7 @@ from polytrade.core.limits import RiskState
 from polytrade.core.market import MarketState
 from polytrade.core.orders import Order
 from polytrade.core.reference import SymbolReference
-from polytrade.core.roles import Estimate, Inventory, Wish, no_estimate
+from polytrade.core.roles import Estimate, Inventory, Portfolio, Share, View, Wish, no_estimate
 from polytrade.core.settings import EngineSettings
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.session import BOOK_SOURCE, risk_settings
@@ -31,7 +31,7 @@ Kind = TypeVar("Kind")
 
 
 class Words:
-    """A fair value and a maker in one: both say what they are told to."""
+    """Fair value, maker, taker and allocator in one: all say what they are told to."""
 
     def __init__(self) -> None:
         self.fair = 0.5
@@ -40,6 +40,10 @@ class Words:
         self.ticks = 0
         self.inventory = Inventory(0, 0, 0, 0)
         self.forgotten: list[str] = []
+        self.takings: list[Wish] = []
+        self.given = Share(1.0)
+        self.views: list[View] = []
+        self.portfolios: list[tuple[int, int, int]] = []
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         self.ticks += 1
@@ -54,18 +58,21 @@ class Words:
     def forget(self, market: str) -> None:
         self.forgotten.append(market)
 
-    def quotes(
-        self,
-        market: MarketState,
-        reference: SymbolReference | None,
-        estimate: Estimate,
-        inventory: Inventory,
-        ts_ns: int,
-    ) -> tuple[list[Wish], str]:
-        self.inventory = inventory
-        if not estimate.ok:
-            return [], estimate.reason
+    def quotes(self, view: View) -> tuple[list[Wish], str]:
+        self.inventory = view.inventory
+        self.views.append(view)
+        if not view.estimate.ok:
+            return [], view.estimate.reason
         return self.wishes, "" if self.wishes else self.reason
+
+    def takes(self, view: View) -> tuple[list[Wish], str]:
+        return self.takings, "" if self.takings else "no_take_edge"
+
+    def share(self, view: View, portfolio: Portfolio) -> Share:
+        """What it is asked with: capital, money of the engine at work, siblings' net shares."""
+        seen = (portfolio.capital_e6, portfolio.engine_e6, portfolio.siblings_up_e6)
+        self.portfolios.append(seen)
+        return self.given
 
 
 def bid(cents: int, shares: float = 10) -> Wish:
@@ -84,7 +91,13 @@ def sell(token: int, cents: int, shares: float = 10) -> Wish:
 class Rig:
     """Times are ms after the window's start. Everything the engine wanted is in `effects`."""
 
-    def __init__(self, risk: Risk | None = None, hash_mode: str = "enforce", **market: Any) -> None:
+    def __init__(
+        self,
+        risk: Risk | None = None,
+        hash_mode: str = "enforce",
+        trading: dict[str, Any] | None = None,
+        **market: Any,
+    ) -> None:
         settings = EngineSettings(
             book_source=BOOK_SOURCE,
             book_stale_ns=3 * SECOND_NS,
@@ -97,11 +110,13 @@ class Rig:
             ttl_ns=400 * MS_NS,
             vol_fast_s=30.0,
             vol_slow_s=600.0,
+            **(trading or {}),
         )
         self.words = Words()
         generous = Risk(orders_per_s=500.0, price_collar=0.5)
         state = RiskState(risk_settings(Config(risk=risk or generous)))
-        self.engine = Engine(settings, self.words, self.words, Ledger(), state)
+        words = self.words
+        self.engine = Engine(settings, words, words, Ledger(), state, words, words)
         self.effects: list[Effect] = []
         self.fills = 0
         self.refers = 0

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polytrade.core.book import MISMATCHED
-from polytrade.core.effects import CancelOrder, Effect, MergePairs
+from polytrade.core.effects import CancelOrder, Effect, MergePairs, SplitPairs
 from polytrade.core.events import (
     BookChanged,
     BookReplaced,
@@ -18,6 +18,7 @@ from polytrade.core.events import (
     OrderFilled,
     OrderRejected,
     PairsMerged,
+    PairsSplit,
 )
 from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ids import BUY, NO, SELL, YES
@@ -395,6 +396,12 @@ def test_order_delayed_over_the_resolution_is_not_matched() -> None:
     assert isinstance(event, OrderCancelled)
     assert event.reason == "the market is not accepting orders"
     assert bench.venue.idle
+
+
+def test_split_is_answered() -> None:
+    bench = Bench()
+    bench.send(SplitPairs(MARKET, 3 * SHARE), 0)
+    assert bench.answers(10) == [PairsSplit(at(10), MARKET, 3 * SHARE)]
 
 
 def test_merge_answered_after_the_resolution_is_dropped() -> None:

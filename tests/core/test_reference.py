@@ -7,7 +7,15 @@ import pytest
 
 from polytrade.core.events import ReferenceTicked
 from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
-from polytrade.core.reference import SERIES_MAX, Series, SymbolReference
+from polytrade.core.reference import (
+    NOISE_LEAST,
+    NOISE_MOST,
+    NOISE_SEEN,
+    NOISE_UNSEEN,
+    SERIES_MAX,
+    Series,
+    SymbolReference,
+)
 from polytrade.core.units import MS_NS, SECOND_NS
 
 T0 = 1_000 * SECOND_NS
@@ -193,6 +201,41 @@ def test_disagreement_is_between_live_exchanges_corrected_by_their_basis() -> No
     apart = reference.disagreement(T0 + 200 * MS_NS)
     assert apart == pytest.approx(100.3 / 100.2 - 1)
     assert reference.disagreement(T0 + 3_150 * MS_NS) == 0.0
+
+
+def test_noise_of_a_print_is_learned_around_price_and_basis() -> None:
+    """Prints alternate 1 bp above and below the exchange: their sd is 1 bp."""
+    reference = make()
+    assert reference.noise() == NOISE_UNSEEN
+    for second in range(200):
+        tick(reference, 100.0, second * 1_000)
+        printed = 100.0 * (1.0001 if second % 2 else 0.9999)
+        if second == NOISE_SEEN - 1:
+            assert reference.noise() == NOISE_UNSEEN
+        tick(reference, printed, second * 1_000 + 500, second * 1_000, "rtds", ANCHOR)
+    assert reference.noise() == pytest.approx(1e-4, rel=0.06)
+    for second in range(200, 210):
+        tick(reference, 100.0, second * 1_000)
+        tick(reference, 120.0, second * 1_000 + 500, second * 1_000, "rtds", ANCHOR)
+    assert reference.noise() == NOISE_MOST
+
+
+def test_quiet_prints_have_the_least_noise() -> None:
+    reference = make()
+    for second in range(30):
+        tick(reference, 100.0, second * 1_000)
+        tick(reference, 100.1, second * 1_000 + 500, second * 1_000, "rtds", ANCHOR)
+    assert reference.noise() == NOISE_LEAST
+
+
+def test_price_of_a_moment_of_the_last_seconds_is_its_sources_with_its_basis() -> None:
+    reference = make()
+    assert reference.price_at(T0) == 0.0
+    for second in range(5):
+        tick(reference, 100.0 + second, second * 1_000)
+    tick(reference, 101.5, 4_100, 1_000, "rtds", ANCHOR)
+    assert reference.price_at(T0 + 2_500 * MS_NS) == pytest.approx(102.0 * 101.5 / 101.0)
+    assert reference.price_at(T0 - MS_NS) == 0.0
 
 
 # -- volatility and jumps -----------------------------------------------------------------------

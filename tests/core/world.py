@@ -12,7 +12,7 @@ from random import Random
 import attrs
 
 from polytrade.builtin.distributions import normal_cdf
-from polytrade.config import Config, Execution, Risk, Strategy
+from polytrade.config import Allocator, Config, Execution, Risk, Strategy, Taker
 from polytrade.core.book import UNKNOWN_TRADE, Book, trade_price_text
 from polytrade.core.effects import Effect, RequestSnapshot
 from polytrade.core.events import (
@@ -44,6 +44,8 @@ BEGIN_NS = 1_780_000_000 * SECOND_NS
 TICK_NS = 20 * MS_NS
 SIGMA = 6e-5
 SIZE_STEP = 10_000
+WARM_S = 30
+"""Seconds of prices before a world begins."""
 
 CONFIG = Config(
     strategy=Strategy(
@@ -59,6 +61,8 @@ CONFIG = Config(
     risk=Risk(
         max_market_notional=30.0, max_asset_notional=45.0, max_open_orders=5, orders_per_s=60.0
     ),
+    taker=Taker(trigger_bps=50.0, pause_ms=500),
+    allocator=Allocator(capital_fraction_kelly=1.0),
     execution=Execution(settle_delay_s=1.0),
 )
 """A maker that trades a lot within narrow limits."""
@@ -325,9 +329,22 @@ class World:
             self.send(RebatePaid(0, self.random.choice(list(self.truths)), 1_234))
 
 
+def _warm(session: Session) -> Iterator[Step]:
+    """Prices from before the first market, so that there is a volatility when it opens."""
+    random, price = Random(0), {"BTC": 60_000.0, "ETH": 3_000.0}
+    for half in range(2 * WARM_S):
+        ts_ns = BEGIN_NS - WARM_S * SECOND_NS + half * SECOND_NS // 2
+        for symbol, before in price.items():
+            price[symbol] = before * (1.0 + random.gauss(0.0, SIGMA * sqrt(0.5)))
+            price_e8 = round(price[symbol] * 1e8)
+            tick = ReferenceTicked(ts_ns, symbol, "binance/0", FAST, price_e8, ts_ns)
+            yield from session.handle(tick)
+
+
 def drive(world: World, session: Session, seconds: int) -> Iterator[Step]:
     """Run a session in a world, step by step."""
-    yield from session.handle(run_started(CONFIG, BEGIN_NS, "world"))
+    yield from session.handle(run_started(CONFIG, BEGIN_NS - WARM_S * SECOND_NS, "world"))
+    yield from _warm(session)
     for _ in range(seconds * SECOND_NS // TICK_NS):
         world.turn()
         for event in (*world.due(), ClockTicked(world.now_ns)):

@@ -330,7 +330,7 @@ def passed(rig: LiveRig, moment_ns: int) -> bool:
 
 
 async def test_price_jump_pulls_the_quotes_it_threatens(tmp_path: Path) -> None:
-    async with live(tmp_path, 'strategy.fair_value="digital"') as rig:
+    async with live(tmp_path) as rig:
         for bps in (60, -60):
             await rig.until(partial(both_sides, rig), "a bid and an ask")
             threatened = set(resting(rig, up=bps < 0))

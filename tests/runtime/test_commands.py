@@ -11,7 +11,9 @@ from polytrade.config import Config, Execution, Latency
 from polytrade.config import Strategy as StrategySettings
 from polytrade.core.events import ClockTicked, Event, ReferenceTicked
 from polytrade.core.ids import BUY, FAST, SELL
+from polytrade.core.roles import FullShare
 from polytrade.core.units import MS_NS, SECOND_NS
+from polytrade.lineup import build_lineup
 from polytrade.meter import Meter
 from polytrade.runtime.commands import CommandServer
 from polytrade.runtime.hosts import HostTable
@@ -32,7 +34,13 @@ from polytrade.session import build_session, run_started
 from tests.core.factory import MARKET, SHARE, START_NS, change, listed, snapshot, trade
 
 CONFIG = Config(
-    strategy=StrategySettings(half_spread=0.01, min_edge_bps=0.0, vol_floor_bps=0.1),
+    strategy=StrategySettings(
+        fair_value="basis_mr",
+        basis_warmup_ticks=0,
+        half_spread=0.01,
+        min_edge_bps=0.0,
+        vol_floor_bps=0.1,
+    ),
     execution=Execution(
         place_latency_ms=(10.0,) * 5, cancel_latency_ms=(5.0,) * 5, settle_delay_s=0.1
     ),
@@ -88,7 +96,9 @@ class Room:
 async def room(*, record_only: bool = False, config: Config = CONFIG) -> AsyncIterator[Room]:
     clock = Clock(lambda: BEGIN_NS, lambda: round(trio.current_time() * SECOND_NS))
     inbox = Inbox(clock, config.latency.inbox_capacity)
-    strategy = Strategy(build_session(config), inbox, None, Meter(), config.latency)
+    lineup = attrs.evolve(build_lineup(config), allocator=FullShare())
+    session = build_session(config, lineup=lineup)
+    strategy = Strategy(session, inbox, None, Meter(), config.latency)
     watch = RiskWatch(config, strategy.session, inbox)
     observer = Observer(
         config,

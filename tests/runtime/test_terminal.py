@@ -9,6 +9,7 @@ import pytest
 import trio
 from rich.console import Console
 
+from polytrade.gates import GateResult
 from polytrade.metrics import Readings
 from polytrade.runtime.logs import LogStream
 from polytrade.runtime.status import AlarmRow, DaemonStatus, FeedRow, MarketRow, PnlRow
@@ -41,11 +42,21 @@ def test_wide_view_shows_everything() -> None:
     assert table == [
         "feed state age rate/s messages malformed reconnects",
         "binance/0 up 12 ms 100.5 9,000 1 2",
-        "market book bid/ask fair mine yes/no pnl conf phase quotes",
-        "btc-updown-5m-1790000100 synced 0.48/0.49 0.486 0.47/0.5 12.5/- -1.20 0.93 open quoting",
-        "eth-updown-5m-1790000100 cold -/- - -/- -/- 0.00 - -",
+        "market book bid/ask fair mine yes/no pnl conf regime phase quotes",
+        "btc-updown-5m-1790000100 synced 0.48/0.49 0.486 0.47/0.5 12.5/- -1.20 0.93 caution "
+        "open quoting",
+        "eth-updown-5m-1790000100 cold -/- - -/- -/- 0.00 - - -",
         "alarm drawdown_stop equity fell 1.6 %",
     ]
+
+
+def test_verdict_of_the_gates_is_in_the_header() -> None:
+    for gate, said in (
+        (GateResult(False, False, ("window_outcomes 3, wanted >= 30",)), "gates too early"),
+        (GateResult(True, True, ()), "gates hold"),
+        (GateResult(True, False, ("a", "b")), "gates 2 fail"),
+    ):
+        assert shown(status(gate=gate), 160)[2].endswith(f"  {said}")
 
 
 def test_narrow_view_keeps_prices_and_the_end_of_the_slug() -> None:
