@@ -83,7 +83,11 @@ def test_builtins_are_selected_by_name() -> None:
 
 @pytest.mark.usefixtures("install")
 def test_taker_and_allocator_are_made_from_their_own_sections() -> None:
-    config = Config(taker=Taker(base_size=7.5), allocator=Allocator(capital_fraction_kelly=0.5))
+    config = attrs.evolve(
+        select(taker="profile"),
+        taker=Taker(base_size=7.5),
+        allocator=Allocator(capital_fraction_kelly=0.5),
+    )
     built = build_lineup(config)
     assert isinstance(built.taker, ProfileTaker)
     assert built.taker.size_e6 == 7_500_000
