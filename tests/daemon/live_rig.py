@@ -30,7 +30,7 @@ from polytrade.sandbox import simulation
 from polytrade.sandbox.venue.options import VenueOptions
 from polytrade.sandbox.venue.serve import serve_venue
 from polytrade.sandbox.world.calendar import CalendarSettings
-from tests.daemon.rig import WAIT_S, Disk, Rig, Tap, sandbox_config
+from tests.daemon.rig import WAIT_S, Disk, Rig, Tap, clock_looked_at_often, sandbox_config
 
 WINDOW_S = 300
 FIRST_S = 1_763_294_400
@@ -110,7 +110,8 @@ async def live(
 
         async def run() -> None:
             try:
-                await daemon.run()
+                with clock_looked_at_often():
+                    await daemon.run()
             finally:
                 ended.set()
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 import httpx2
+import pytest
 import trio
 
 from polytrade import strict
@@ -25,6 +26,7 @@ from polytrade.control.task import run_control
 from polytrade.core.events import Event
 from polytrade.core.fills import PaperVenue
 from polytrade.core.units import SECOND_NS
+from polytrade.polymarket import discovery
 from polytrade.replay import replay
 from polytrade.replay_result import ReplayResult
 from polytrade.runtime.daemon import Daemon
@@ -41,6 +43,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "datasets" / "sample-updown-5m.jsonl.zst"
 WAIT_S = 60.0
 """Longest a test waits for what it expects, on a machine however busy; it ends when that is so."""
+AGAIN_S = 4.0
+REPEATED = {"delay", "drop", "drop_price_change"}
+"""What the next message may make good before anyone could tell: ordered again after `AGAIN_S`."""
+SKEW_S = 1.0
+"""Between looks at the venue's clock: one that took long on a busy machine is made good soon."""
 DAYS_ON_S = 1_000 * 300
 """The sample is played so much later than it was taken: times and names are really moved."""
 INTO_WINDOW_S = 114
@@ -133,6 +140,18 @@ class Stopwatch:
         if self.again_s is None and self._rig.restored():
             self.again_s = passed_s
 
+    async def order(self, kind: str, **fields: Any) -> None:
+        """Order the fault the times are of, again until a book is doubted where that may fail."""
+        for _ in range(round(WAIT_S / AGAIN_S) if kind in REPEATED else 1):
+            self._began_s = trio.current_time()
+            await self._rig.fault(kind, **fields)
+            if kind not in REPEATED:
+                return
+            with trio.move_on_after(AGAIN_S):
+                await self._rig.until(lambda: bool(self.doubted), f"{kind}: a doubt")
+                return
+        raise AssertionError(f"{kind}: no doubt")
+
     def threatened(self) -> list[str]:
         """Quotes of then that rest on a doubted book still."""
         resting = set(self._rig.paper.resting())
@@ -206,7 +225,11 @@ class Rig:
             while not condition():  # noqa: ASYNC110  (anything may make it true)
                 await trio.sleep(0.005)
             return trio.current_time() - began_s
-        raise AssertionError(f"not within {WAIT_S} s: {what}\n{self.log.getvalue()[-2000:]}")
+        said = [row[1:] for row in self.tap.rows if row[0] == "quote_state_changed"][-5:]
+        trust = [(m.spec.slug, m.phase, m.trust.state) for m in self.engine.markets.values()]
+        told = f"quotes: {said}\nskew: {self.engine.risk.clock_skew_ms} ms\nbooks: {trust}"
+        log = self.log.getvalue()[-2000:]
+        raise AssertionError(f"not within {WAIT_S} s: {what}\n{told}\n{log}")
 
     async def until_async(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """`until` for a condition that must be asked for."""
@@ -324,6 +347,14 @@ class Rig:
         return result
 
 
+@contextmanager
+def clock_looked_at_often() -> Iterator[None]:
+    """Daemons in the block look at the venue's clock every `SKEW_S`, or as often as set before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "SKEW_S", min(discovery.SKEW_S, SKEW_S))
+        yield
+
+
 def sandbox_config(root: Path, *overrides: str) -> Config:
     """The shipped sandbox configuration, for a venue that is already up."""
     return strict.load(
@@ -374,7 +405,8 @@ async def running(
 
         async def run() -> None:
             try:
-                await daemon.run()
+                with clock_looked_at_often():
+                    await daemon.run()
             finally:
                 ended.set()
 

@@ -12,7 +12,7 @@ import trio
 from polytrade.core.events import OrderCancelled, OrderFilled
 from polytrade.journal import read_journal
 from polytrade.replay import replay
-from tests.daemon.rig import ROOT, Rig, running
+from tests.daemon.rig import ROOT, WAIT_S, Rig, running
 
 FATAL = ("strategy", "journal", "risk", "ticks")
 RESTARTED = (
@@ -40,7 +40,7 @@ async def test_fatal_crash_ends_the_daemon_with_nothing_resting(task: str, tmp_p
             await rig.quoting()
             resting = set(rig.paper.resting())
             rig.parts.tasks.crash(task, Boom(task))
-            with trio.fail_after(20):
+            with trio.fail_after(WAIT_S):
                 await rig.ended.wait()
     result = rig.nothing_rests()
     assert not result.lost_tail
@@ -99,7 +99,7 @@ def test_signal_stops_the_process_in_order(number: signal.Signals, tmp_path: Pat
             if "control plane listens" in line:
                 break
         process.send_signal(number)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err
     assert "orders still open" not in err
     assert out.startswith("run ")

@@ -8,7 +8,7 @@ import trio
 
 from polytrade.reports.verify import verify
 from tests.daemon.live_rig import live
-from tests.daemon.rig import ROOT
+from tests.daemon.rig import ROOT, WAIT_S
 from tests.runtime.reported import SHELL_LATENCIES, SHELL_ONLY
 
 
@@ -40,7 +40,7 @@ async def test_daemon_keeps_the_contract_and_its_report_replays_byte_for_byte(
         code, reply = await rig.command("reset_shadow")
         assert (code, reply) == (200, {"ok": True, "shadow_reset": True, "window_id": 2})
         await rig.trades_on()
-        answer = await rig.client.get(f"{url}/report/shadow/final", timeout=30.0)
+        answer = await rig.client.get(f"{url}/report/shadow/final", timeout=WAIT_S)
         assert answer.status_code == 200
         final = answer.json()
         assert final["live"]["window_id"] == 2

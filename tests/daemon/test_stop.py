@@ -22,9 +22,13 @@ async def stop_short(rig: Rig) -> None:
     await rig.ended.wait()
 
 
+SLOW_CANCELS = "execution.cancel_latency_ms=[4000,4000,4000,4000,4000]"
+"""No cancel is done before the crash, however late that comes."""
+
+
 async def test_stop_that_is_cut_short_waits_for_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.RaisesGroup(Boom, allow_unwrapped=True, flatten_subgroups=True):
-        async with running(tmp_path) as rig:
+        async with running(tmp_path, SLOW_CANCELS) as rig:
             await stop_short(rig)
     assert "orders still open at the stop" not in rig.log.getvalue()
     assert "orders taken off at the end" in rig.log.getvalue()
