@@ -44,13 +44,19 @@ class ConfigError(Exception):
 
 
 class PluginError(Exception):
-    """A plugin's fault: which distribution, which version, what it did."""
+    """A plugin's fault: which plugin, which version, what it did, at which step of loading.
 
-    def __init__(self, name: str, version: str, reason: str) -> None:
-        super().__init__(name, version, reason)
+    `step` is one of `lineup.STEPS`, empty outside of loading. `reason` ends with the last line of
+    the traceback where there is one.
+    """
+
+    def __init__(self, name: str, version: str, reason: str, step: str = "") -> None:
+        super().__init__(name, version, reason, step)
         self.name = name
         self.version = version
         self.reason = reason
+        self.step = step
 
     def __str__(self) -> str:
-        return f"plugin {self.name} {self.version}: {self.reason}"
+        at = f" [{self.step}]" if self.step else ""
+        return f"plugin {self.name} {self.version}{at}: {self.reason}"

@@ -1,6 +1,6 @@
 """The strategies that ship with polytrade: registered by the same hooks as outside plugins."""
 
-from collections.abc import Mapping
+from functools import partial
 
 from polytrade.builtin.allocators import KellyAllocator, ReferenceAllocator
 from polytrade.builtin.basis_mr import BasisMeanReversion
@@ -9,39 +9,69 @@ from polytrade.builtin.controls import MidMaker, RandomMaker
 from polytrade.builtin.digital import Digital
 from polytrade.builtin.skewed import SkewedMaker
 from polytrade.builtin.taker import ProfileTaker
-from polytrade.config import Allocator, Strategy, Taker
+from polytrade.builtin.trading_hours import TradingHours
+from polytrade.config import Allocator, Strategy, Taker, Universe
 from polytrade.core.roles import NoTaker
 from polytrade.hookspecs import (
-    AllocatorFactory,
-    FairValueFactory,
-    MakerFactory,
-    TakerFactory,
+    Factories,
+    Factory,
     hookimpl,
 )
+from polytrade.import_layouts import LAYOUTS, Layout
+from polytrade.reference import CODECS
+from polytrade.reference.codec import FeedCodec
+
+polytrade_api = 1
 
 
 @hookimpl
-def polytrade_fair_values() -> Mapping[str, FairValueFactory]:
+def polytrade_fair_values() -> Factories:
     """`digital`, `basis_mr`, and `blend` of the two with the mid."""
     return {"digital": _digital, "basis_mr": _basis_mr, "blend": _blend}
 
 
 @hookimpl
-def polytrade_makers() -> Mapping[str, MakerFactory]:
+def polytrade_makers() -> Factories:
     """`skewed`, and the negative controls `control_mid` and `control_random`, which must lose."""
     return {"skewed": _skewed, "control_mid": _control_mid, "control_random": _control_random}
 
 
 @hookimpl
-def polytrade_takers() -> Mapping[str, TakerFactory]:
+def polytrade_takers() -> Factories:
     """`profile` and `none`."""
     return {"profile": _profile, "none": _no_taker}
 
 
 @hookimpl
-def polytrade_allocators() -> Mapping[str, AllocatorFactory]:
+def polytrade_allocators() -> Factories:
     """`reference` and `kelly`."""
     return {"reference": _reference, "kelly": _kelly}
+
+
+@hookimpl
+def polytrade_feeds() -> Factories:
+    """The reference exchanges; `[feeds.<name>]` switches them, not `plugins.feeds`."""
+    return {name: partial(_codec, name) for name in CODECS}
+
+
+@hookimpl
+def polytrade_risk_rules() -> Factories:
+    """`trading_hours`."""
+    return {"trading_hours": TradingHours}
+
+
+@hookimpl
+def polytrade_importers() -> Factories:
+    """The layouts of other recorders that we know."""
+    return {layout.name: _layout(layout) for layout in LAYOUTS}
+
+
+def _codec(name: str, settings: Universe) -> FeedCodec:
+    return CODECS[name](settings.coins)
+
+
+def _layout(layout: Layout) -> Factory:
+    return lambda: layout
 
 
 def _digital(settings: Strategy) -> Digital:
