@@ -273,9 +273,10 @@ def _record(line: bytes) -> CaptureRecord | None:
 def write_capture(path: Path, header: CaptureHeader, records: Iterable[CaptureRecord]) -> int:
     """Write a capture in one piece, zstd when the name ends in `.zst`; returns the records written.
 
-    The file appears under its name only when complete. OSError passes through and leaves nothing.
+    The file appears under its name only when complete, and the last of two writers wins. OSError
+    passes through and leaves nothing.
     """
-    unfinished = path.with_name(path.name + ".part")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:
             count = _write_lines(file, header, records, packed=path.suffix == ".zst")

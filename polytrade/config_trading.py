@@ -6,6 +6,7 @@ Reload fields keep the names, ranges and defaults of the control API.
 import attrs
 
 from polytrade.config_fields import setting
+from polytrade.profiles import PROFILES
 
 
 @attrs.frozen(kw_only=True)
@@ -15,11 +16,22 @@ class Strategy:
     Reload fields keep the names of the control API.
     """
 
-    fair_value: str = setting("digital", "fair-value model: `digital` or `basis_mr`")
-    maker: str = setting("skewed", "maker: `skewed`")
-    taker: str = setting("profile", "taker: `profile` or `none`")
+    fair_value: str = setting(
+        "digital", "fair-value model: `digital`, `basis_mr`, or `blend` of both with the mid"
+    )
+    maker: str = setting(
+        "skewed",
+        "maker: `skewed`; `control_mid` and `control_random` are negative controls, which quote "
+        "without an opinion and must lose",
+    )
+    taker: str = setting("none", "taker: `none` or `profile`")
     allocator: str = setting("reference", "how sizes are scaled: `reference` or `kelly`")
-    base_quote_size: float = setting(10.0, "shares a quote", unit="shares", ge=0.01, le=1_000_000)
+    base_quote_size: float = setting(
+        2.0,
+        "shares a quote; less than a market's least order is not sent",
+        unit="shares",
+        ge=0.01,
+    )
     half_spread: float = setting(
         0.01, "distance of a quote from fair value", unit="USDC", ge=0.0001, le=0.5
     )
@@ -31,7 +43,7 @@ class Strategy:
         0.15, "shift of both quotes per 100 net YES shares, in USDC, capped at 0.05", ge=0, le=1
     )
     max_spread: float = setting(
-        0.08, "widest market spread that is quoted", unit="USDC", ge=0.0001, le=1
+        0.03, "widest market spread that is quoted", unit="USDC", ge=0.0001, le=1
     )
     requote_ticks: int = setting(
         1, "a resting quote within so many ticks of the wanted price is kept", ge=0, le=100
@@ -57,6 +69,13 @@ class Strategy:
     vol_cap_bps: float = setting(20.0, "most volatility per sqrt second", unit="bps", ge=0.01)
     student_dof: float = setting(
         0.0, "degrees of freedom of the return distribution; 0 is Gaussian", ge=0, le=1000
+    )
+    implied_vol_weight: float = setting(
+        0.0,
+        "digital: how much the volatility that the asset's other markets imply counts against the "
+        "realised one",
+        ge=0,
+        le=1,
     )
     provisional_strike_pad: float = setting(
         0.01, "extra half spread while the strike is our own observation", unit="USDC", ge=0, le=0.5
@@ -107,10 +126,25 @@ class Taker:
     stale_tick_filter_ms: int = setting(
         2000, "a reference older than this is not taken on", unit="ms", ge=50, le=5000
     )
-    market_tier_profile: str = setting("balanced_sol_guard", "profile, by name")
+    market_tier_profile: str = setting(
+        "balanced_sol_guard",
+        "how bold: `aggressive` takes in Caution too, `sol_guard` wants more edge of SOL",
+        choices=tuple(PROFILES),
+    )
     base_size: float = setting(10.0, "shares an order", unit="shares", ge=0.01, le=1_000_000)
     pause_ms: int = setting(
         1000, "wait of a market after each of its orders", unit="ms", ge=0, le=600_000
+    )
+    max_notional: float = setting(25.0, "most money in one order", unit="USDC", ge=1, le=1_000_000)
+    max_spread: float = setting(
+        0.04, "widest market spread in which is taken", unit="USDC", ge=0.0001, le=1
+    )
+    max_edge: float = setting(
+        0.08,
+        "an edge of more than this a share is held for an error of the model and left",
+        unit="USDC",
+        ge=0,
+        le=1,
     )
     ttl_ms: int = setting(
         150, "an order not sent within this time is not sent any more", unit="ms", ge=1, le=150
@@ -154,9 +188,7 @@ class Toxicity:
     cooldown_min_sec: float = setting(30.0, "shortest stay in Danger", unit="s", ge=1)
     cooldown_max_sec: float = setting(120.0, "longest stay in Danger", unit="s", ge=1)
     min_market_score: float = setting(70.0, "least score of a market that is traded", ge=0, le=100)
-    active_top_n_markets: int = setting(
-        8, "most markets traded at once; 0 is no limit", ge=0, le=10_000
-    )
+    active_top_n_markets: int = setting(8, "most markets traded at once; 0 is no limit", ge=0)
     markout_1s_caution_bps: float = setting(-4.0, "median after 1 s: Caution", unit="bps")
     markout_5s_caution_bps: float = setting(-6.0, "median after 5 s: Caution", unit="bps")
     markout_10s_caution_bps: float = setting(-8.0, "median after 10 s: Caution", unit="bps")
@@ -196,7 +228,7 @@ class Risk:
     max_asset_notional: float = setting(100.0, "most money at risk on one coin", unit="USDC", ge=0)
     max_total_notional: float = setting(400.0, "most money at risk", unit="USDC", ge=0)
     max_order_notional: float = setting(25.0, "most money in one order", unit="USDC", ge=0)
-    max_open_orders: int = setting(20, "most resting orders", ge=1, le=10_000)
+    max_open_orders: int = setting(20, "most resting orders", ge=1)
     daily_drawdown_cap_pct: float = setting(
         0.015,
         "drawdown of equity from its peak, as a share of capital, that stops trading",

@@ -10,16 +10,11 @@ import attrs
 
 from polytrade.core.accounts import FILL, REBATE, REDEEM, UNRESOLVED, Account, Record, Sheet
 from polytrade.core.ids import BUY, NO, SELL, YES
+from polytrade.core.learning import rebate_e6
 from polytrade.core.ledger import Mark
 from polytrade.core.market import MarketState
 from polytrade.core.orders import Order
-from polytrade.core.units import (
-    ONE_E6,
-    fee_e6,
-    notional_e6_down,
-    notional_e6_up,
-    share_e6_down,
-)
+from polytrade.core.units import ONE_E6, notional_e6_down, notional_e6_up
 
 ALL: Final = "all"
 """The row of a lens that adds up its engines."""
@@ -139,7 +134,7 @@ class LensBook:
                 self.settle(next(iter(self._unsettled)))
             self._unsettled[fill_id] = (account, tally, size_e6, money_e6)
         if maker and state is not None:
-            rebate = rebate_e6(state, price_e4, size_e6)
+            rebate = rebate_e6(state.spec, price_e4, size_e6)
             if rebate:
                 account.append(Record(REBATE, YES, BUY, 0, rebate, 0, ""))
 
@@ -227,10 +222,3 @@ class LensBook:
 def yes_side(order: Order) -> int:
     """The side of the YES book that the order stands on."""
     return 1 - order.side if order.token == NO else order.side
-
-
-def rebate_e6(state: MarketState, price_e4: int, size_e6: int) -> int:
-    """The maker's part of the taker fee of this trade: the most a day's pool can pay for it."""
-    spec = state.spec
-    fee = fee_e6(size_e6, price_e4, spec.fee_rate_e6, spec.fee_exponent)
-    return share_e6_down(fee, spec.rebate_rate_e6, ONE_E6)

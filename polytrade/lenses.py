@@ -20,6 +20,7 @@ token is worth; merges and splits change nothing, since a pair is worth 1 either
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
+from polytrade.core.book import Book
 from polytrade.core.effects import Effect, PlaceOrder, QuoteStateChanged
 from polytrade.core.engine import Engine
 from polytrade.core.events import (
@@ -40,6 +41,7 @@ from polytrade.core.orders import Order
 from polytrade.core.queueing import PaperOrder
 from polytrade.core.units import ONE_E4, SECOND_NS
 from polytrade.lens_books import LensBook, LensRow, yes_side
+from polytrade.reach import Reach
 
 PESSIMISTIC: Final = "pessimistic"
 EXPECTED: Final = "expected"
@@ -57,6 +59,9 @@ ORDERS_MAX: Final = 10_000
 """Orders kept: the largest `risk.max_open_orders`; the oldest goes first."""
 DEPTH_MAX: Final = ONE_E4 + 1
 """More levels than any grid has."""
+NEVER_NS: Final = 1 << 62
+NOWHERE: Final = -2
+"""No place on a book's grid."""
 WINNERS_MAX: Final = 4096
 """Outcomes remembered for late fills: a week of five-minute windows of two coins."""
 
@@ -66,9 +71,10 @@ class _Resting:
     """An order of the run as it stands in the two lenses that fill it themselves.
 
     One that `takes` is not theirs to fill. `done_ns` is when the run filled it whole, 0 before.
+    `passed` while the last whole book showed prices through its own.
     """
 
-    __slots__ = ("done_ns", "order", "takes", "through", "touch")
+    __slots__ = ("done_ns", "order", "passed", "takes", "through", "touch")
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -76,10 +82,57 @@ class _Resting:
         self.through = _paper(order)
         self.touch = _paper(order)
         self.done_ns = 0
+        self.passed = False
 
     def over(self) -> bool:
         """Whether no lens has anything left to fill."""
         return self.through.left_e6 <= 0 and self.touch.left_e6 <= 0
+
+
+@final
+class _Standing:
+    """The orders that stand in one market's lenses, and what must happen before any is looked at.
+
+    `until_ns` is when the first of those that the run filled whole has stood long enough, `bid` and
+    `ask` are where the top of the book, on its grid, was when nothing of them could fill.
+    """
+
+    __slots__ = ("ask", "bid", "orders", "passed", "reach", "until_ns")
+
+    def __init__(self) -> None:
+        self.orders: list[_Resting] = []
+        self.reach = Reach()
+        self.passed = False
+        self.until_ns = NEVER_NS
+        self.bid = self.ask = NOWHERE
+
+    def take(self, each: _Resting) -> None:
+        """Another order stands."""
+        self.orders.append(each)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Orders have come, left, or were filled, or passed: take stock anew."""
+        self.reach.clear()
+        self.passed = False
+        self.until_ns = NEVER_NS
+        self.bid = self.ask = NOWHERE
+        for each in self.orders:
+            self.reach.add(each.through.side, each.through.price_e4)
+            self.passed = self.passed or each.passed
+            if each.done_ns:
+                self.until_ns = min(self.until_ns, each.done_ns + LINGER_NS)
+
+    def quiet(self, book: Book, ts_ns: int) -> bool:
+        """Whether the book as it stands now changes nothing for any of them."""
+        if self.passed or ts_ns > self.until_ns:
+            return False
+        if book.best_bid == self.bid and book.best_ask == self.ask:
+            return True
+        if self.reach.touched(book.bid_e4, book.ask_e4):
+            return False
+        self.bid, self.ask = book.best_bid, book.best_ask
+        return True
 
 
 @final
@@ -96,7 +149,7 @@ class Lenses:
         self._expected = self._lenses[EXPECTED]
         self._optimistic = self._lenses[OPTIMISTIC]
         self._orders: dict[str, _Resting] = {}
-        self._by_market: dict[str, list[_Resting]] = {}
+        self._by_market: dict[str, _Standing] = {}
         self._folds: dict[type[Event], Callable[[Any], None]] = {
             BookChanged: self._on_book,
             BookReplaced: self._on_book,
@@ -114,9 +167,10 @@ class Lenses:
         fold = self._folds.get(type(event))
         if fold is not None:
             fold(event)
-        for effect in effects:
-            if isinstance(effect, QuoteStateChanged) and effect.state != QUOTING:
-                self._drop_done(effect.market)
+        if effects:
+            for effect in effects:
+                if isinstance(effect, QuoteStateChanged) and effect.state != QUOTING:
+                    self._drop_done(effect.market)
 
     def table(self) -> list[LensRow]:
         """A row per lens and engine, and one per lens over all engines (`all`), as of now."""
@@ -131,38 +185,47 @@ class Lenses:
     # -- the market -----------------------------------------------------------------------------
 
     def _on_book(self, event: BookChanged | BookReplaced) -> None:
-        orders = self._by_market.get(event.market)
-        if not orders:
+        standing = self._by_market.get(event.market)
+        if standing is None:
             return
         state = self._engine.markets.get(event.market)
-        if state is None or not state.trust.verified or state.book.crossed:
+        if state is None:
             return
         book = state.book
-        for each in list(orders):
+        if standing.quiet(book, event.ts_ns):
+            return
+        bid_e4, ask_e4 = book.bid_e4, book.ask_e4
+        if not state.trust.verified or book.crossed:
+            return
+        for each in list(standing.orders):
             if self._lingered(each, event.ts_ns):
                 continue
             touch, through = each.touch, each.through
-            if touch.left_e6 > 0 and touch.crosses(book.bid_e4, book.ask_e4):
+            if touch.left_e6 > 0 and touch.crosses(bid_e4, ask_e4):
                 self._fill(self._optimistic, each, touch, touch.left_e6, state)
-            best_e4 = book.ask_e4 if through.side == BUY else book.bid_e4
+            best_e4 = ask_e4 if through.side == BUY else bid_e4
             shown_e6 = 0
             if through.left_e6 > 0 and through.beyond(best_e4):
                 for price_e4, size_e6 in book.depth(1 - through.side, DEPTH_MAX):
                     if not through.beyond(price_e4):
                         break
                     shown_e6 += size_e6
+            each.passed = shown_e6 > 0
             reached_e6 = through.on_through(shown_e6)
             self._fill(self._pessimistic, each, through, reached_e6, state)
+        standing.look_again()
 
     def _on_print(self, event: TradePrinted) -> None:
-        orders = self._by_market.get(event.market)
-        if not orders:
+        standing = self._by_market.get(event.market)
+        if standing is None:
             return
         side, price_e4 = event.side, event.price_e4
         if event.token == NO:
             side, price_e4 = 1 - side, ONE_E4 - price_e4
+        if not standing.reach.touched(price_e4, price_e4):
+            return
         state = self._engine.markets.get(event.market)
-        for each in list(orders):
+        for each in list(standing.orders):
             through = each.through
             if self._lingered(each, event.ts_ns) or through.side == side:
                 continue
@@ -171,7 +234,7 @@ class Lenses:
                 self._fill(self._pessimistic, each, through, reached_e6, state)
 
     def _on_resolved(self, event: MarketResolved) -> None:
-        for each in list(self._by_market.get(event.market, ())):
+        for each in self._standing(event.market):
             self._drop(each)
         if event.market in self._winners:
             return
@@ -190,7 +253,7 @@ class Lenses:
         state = self._engine.markets.get(order.market)
         if state is None:
             return
-        for before in list(self._by_market.get(order.market, ())):
+        for before in self._standing(order.market):
             same = yes_side(before.order) == yes_side(order)
             if before.done_ns and same and before.order.engine == order.engine:
                 self._drop(before)
@@ -201,7 +264,10 @@ class Lenses:
             self._drop(next(iter(self._orders.values())))
         self._orders[order.order_id] = each
         if not each.takes:
-            self._by_market.setdefault(order.market, []).append(each)
+            standing = self._by_market.get(order.market)
+            if standing is None:
+                standing = self._by_market[order.market] = _Standing()
+            standing.take(each)
 
     def _on_filled(self, event: OrderFilled) -> None:
         order = self._engine.orders.find(event.order_id)
@@ -214,6 +280,8 @@ class Lenses:
             each.done_ns = event.ts_ns
             if takes or each.over():
                 self._drop(each)
+            elif (standing := self._by_market.get(order.market)) is not None:
+                standing.look_again()
         lenses = self._lenses.values() if takes else (self._expected,)
         for lens in lenses:
             lens.fill(
@@ -265,18 +333,25 @@ class Lenses:
         return False
 
     def _drop_done(self, market: str) -> None:
-        for each in list(self._by_market.get(market, ())):
+        for each in self._standing(market):
             if each.done_ns:
                 self._drop(each)
 
+    def _standing(self, market: str) -> list[_Resting]:
+        """The orders that stand in a market, to go through while some are dropped."""
+        standing = self._by_market.get(market)
+        return [] if standing is None else list(standing.orders)
+
     def _drop(self, each: _Resting) -> None:
         """An order is out of every lens."""
+        market = each.order.market
         self._orders.pop(each.order.order_id, None)
-        orders = self._by_market.get(each.order.market)
-        if orders is not None and each in orders:
-            orders.remove(each)
-            if not orders:
-                del self._by_market[each.order.market]
+        standing = self._by_market.get(market)
+        if standing is not None and each in standing.orders:
+            standing.orders.remove(each)
+            standing.look_again()
+            if not standing.orders:
+                del self._by_market[market]
 
 
 def _paper(order: Order) -> PaperOrder:

@@ -40,7 +40,15 @@ from polytrade.core.events import (
 from polytrade.core.ids import FAST
 from polytrade.core.trust import SUSPECT, SYNCED
 from polytrade.core.units import MS_NS, ONE_E6, SECOND_NS, notional_e6_down
-from polytrade.metrics import COUNTER, METRICS, SUMMARY, LatencyRecorder, Readings
+from polytrade.metrics import COUNTER, METRICS, SUMMARY, LatencyRecorder, Readings, RecordTimes
+from polytrade.validity import (
+    LAG_EVERY_NS,
+    LAG_WITHIN_NS,
+    TOLERANCE_NS,
+    Market,
+    Symbol,
+    Validity,
+)
 
 V = TypeVar("V")
 
@@ -53,53 +61,10 @@ ORDERS_MAX: Final = 10_000
 SYMBOLS_MAX: Final = 64
 """Coins whose book lag is kept apart; the venue has seven with fast markets."""
 
-TOLERANCE_NS: Final = 50 * MS_NS
-"""A record this far behind its source's last one is an inversion (metrics contract)."""
-LAG_EVERY_NS: Final = 200 * MS_NS
-LAG_WITHIN_NS: Final = 1500 * MS_NS
-"""`book_top_lag_ms` is sampled this seldom, and only against a tick this young (same place)."""
-
 PROVEN: Final = frozenset({"trade_id_gap", "sequence_gap", "sequence", "checksum", "dropped"})
 """Reasons of a FeedGap that prove a loss; a time jump or a lost connection does not."""
 
-
-@final
-class _Symbol:
-    """The newest fast tick of a coin, and the book's lag behind it, last sampled when."""
-
-    __slots__ = ("fast_ns", "lag", "sampled_ns")
-
-    def __init__(self, lag: LatencyRecorder | None) -> None:
-        self.fast_ns = 0
-        self.sampled_ns = 0
-        self.lag = lag
-
-
-@final
-class _Market:
-    """What validity of a market's records rests on."""
-
-    __slots__ = ("symbol", "trusted", "venue_ns")
-
-    def __init__(self, symbol: _Symbol) -> None:
-        self.symbol = symbol
-        self.trusted = False
-        self.venue_ns = 0
-
-
-@final
-class _Validity:
-    """What the ratios of a measuring window rest on; the totals of the run are apart."""
-
-    __slots__ = ("fast", "gaps", "invalid", "inversions", "records", "stale")
-
-    def __init__(self) -> None:
-        self.records = 0
-        self.invalid = 0
-        self.gaps = 0
-        self.inversions = 0
-        self.fast = 0
-        self.stale = 0
+BOOK_RECORDS: Final = (BookChanged, BookReplaced, TradePrinted)
 
 
 @final
@@ -108,26 +73,20 @@ class Meter:
 
     def __init__(self, stale_ns: int = 2 * SECOND_NS) -> None:
         self.stale_ns = stale_ns
-        self.events = 0
-        self.records = 0
-        self.book_records = 0
-        self.latencies: dict[str, LatencyRecorder] = {
+        self._earlier_records = 0
+        self._latencies: dict[str, LatencyRecorder] = {
             row.name: LatencyRecorder() for row in METRICS.values() if row.kind == SUMMARY
         }
-        self._window = _Validity()
-        self._source = self.latencies["source_latency_ms"]
-        self._backlog = self.latencies["local_backlog_ms"]
-        self._feed_in = self.latencies["feed_in_ms"]
-        self._compute = self.latencies["decision_compute_ms"]
-        self._decision = self.latencies["tick_to_decision_ms"]
-        self._lag = self.latencies["book_top_lag_ms"]
+        self._window = Validity()
+        self._times = RecordTimes(self._latencies)
+        self._lag = self._latencies["book_top_lag_ms"]
         self._kinds: dict[type[Event], int] = {}
         self._counts: dict[str, dict[tuple[str, ...], int]] = {}
         self._book_ns = 0
         self._fast_ns = 0
-        self._skew_ms: int | None = None
-        self._symbols: dict[str, _Symbol] = {}
-        self._markets: dict[str, _Market] = {}
+        self.skew_ms: int | None = None
+        self._symbols: dict[str, Symbol] = {}
+        self._markets: dict[str, Market] = {}
         self._venue_ns: dict[tuple[str, str], int] = {}
         self._gapped: set[str] = set()
         self._sent: dict[str, tuple[int, int]] = {}
@@ -155,20 +114,50 @@ class Meter:
         self, event: Event, effects: Sequence[Effect], step_ns: int, backlog_ns: int = 0
     ) -> None:
         """One event was stepped in `step_ns`, `backlog_ns` after it was received."""
-        self.events += 1
         kind = type(event)
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
-        for effect in effects:
-            self._on_effect(event, effect, backlog_ns + step_ns)
+        if effects:
+            for effect in effects:
+                self._on_effect(event, effect, backlog_ns + step_ns)
         fold = self._folds.get(kind)
         if fold is not None:
             fold(event, step_ns, backlog_ns)
 
+    @property
+    def events(self) -> int:
+        """Events seen."""
+        return sum(self._kinds.values())
+
+    @property
+    def records(self) -> int:
+        """Book, trade and fast reference records of the run."""
+        return self._earlier_records + self._window.records
+
+    @property
+    def book_records(self) -> int:
+        """Those of books and trades."""
+        return sum(self._kinds.get(kind, 0) for kind in BOOK_RECORDS)
+
+    @property
+    def latencies(self) -> dict[str, LatencyRecorder]:
+        """The recorders by the contract's name, with everything so far in them."""
+        self._times.fold()
+        return self._latencies
+
+    def kinds(self) -> dict[str, int]:
+        """How many events of each kind there were."""
+        return dict(sorted((kind.TAG, count) for kind, count in self._kinds.items()))
+
+    def gaps(self) -> dict[str, int]:
+        """Losses that feeds reported, by reason."""
+        found = self._counts.get("feed_gaps_total", {})
+        return {labels[0]: count for labels, count in sorted(found.items())}
+
     def readings(self, ts_ns: int) -> Readings:
         """Every number of the contract this fold knows, at `ts_ns`."""
         out = Readings()
-        for kind, count in self._kinds.items():
-            out.put("events_total", count, kind.TAG)
+        for kind, count in self.kinds().items():
+            out.put("events_total", count, kind)
         for name, counts in self._counts.items():
             for labels, count in counts.items():
                 scale = ONE_E6 if METRICS[name].unit in {"usdc", "shares"} else 1
@@ -186,7 +175,7 @@ class Meter:
         out.put("stale_tick_drop_ratio", _ratio(window.stale, window.fast))
         out.put("book_freshness_ms", _age_ms(ts_ns, self._book_ns))
         out.put("ref_freshness_ms", _age_ms(ts_ns, self._fast_ns))
-        out.put("clock_skew_ms", self._skew_ms)
+        out.put("clock_skew_ms", self.skew_ms)
         for name, recorder in self.latencies.items():
             unit_ns = MS_NS if METRICS[name].unit == "ms" else MS_NS // 1000
             out.put_summary(name, recorder.quantiles(unit_ns))
@@ -234,7 +223,6 @@ class Meter:
     def _on_book(self, event: BookChanged | TradePrinted, step_ns: int, backlog_ns: int) -> None:
         ts_ns = event.ts_ns
         venue_ns = event.venue_ts_ms * MS_NS
-        self.book_records += 1
         self._book_ns = ts_ns
         market = self._markets.get(event.market)
         if market is None:
@@ -243,7 +231,7 @@ class Meter:
         self._record(ts_ns, venue_ns, market.venue_ns, not market.trusted, step_ns, backlog_ns)
         market.venue_ns = max(market.venue_ns, venue_ns)
         symbol = market.symbol
-        if ts_ns - symbol.fast_ns < LAG_WITHIN_NS and ts_ns - symbol.sampled_ns >= LAG_EVERY_NS:
+        if ts_ns - symbol.sampled_ns >= LAG_EVERY_NS and ts_ns - symbol.fast_ns < LAG_WITHIN_NS:
             symbol.sampled_ns = ts_ns
             self._lag.record(ts_ns - symbol.fast_ns)
             if symbol.lag is not None:
@@ -251,7 +239,6 @@ class Meter:
 
     def _on_snapshot(self, event: BookReplaced, step_ns: int, backlog_ns: int) -> None:
         # A snapshot's own time is that of the book's last change, maybe long ago: no latency.
-        self.book_records += 1
         self._book_ns = event.ts_ns
         market = self._markets.get(event.market)
         gapped = market is None or not market.trusted
@@ -285,25 +272,19 @@ class Meter:
         step_ns: int,
         backlog_ns: int,
     ) -> None:
-        self.records += 1
         self._window.records += 1
-        self._backlog.record(backlog_ns)
-        self._compute.record(step_ns)
-        self._decision.record(backlog_ns + step_ns)
-        reason = "gap" if gapped else ""
-        if venue_ns:
-            late_ns = ts_ns - venue_ns
-            self._source.record(late_ns)
-            self._feed_in.record(late_ns + backlog_ns)
-            if venue_ns < last_ns - TOLERANCE_NS:
-                self._add("ts_inversions_total")
-                self._window.inversions += 1
-                reason = reason or "inversion"
-            elif late_ns > self.stale_ns:
-                reason = reason or "stale"
-        if reason:
-            self._window.invalid += 1
-            self._add("invalid_records_total", reason)
+        late_ns = ts_ns - venue_ns if venue_ns else RecordTimes.NO_TIME_NS
+        self._times.record(late_ns, backlog_ns, step_ns)
+        inverted = 0 < venue_ns < last_ns - TOLERANCE_NS
+        if gapped or inverted or late_ns > self.stale_ns:
+            self._invalid("gap" if gapped else "inversion" if inverted else "stale", inverted)
+
+    def _invalid(self, reason: str, inverted: bool) -> None:
+        self._window.invalid += 1
+        self._add("invalid_records_total", reason)
+        if inverted:
+            self._window.inversions += 1
+            self._add("ts_inversions_total")
 
     def _on_gap(self, event: FeedGap, step_ns: int, backlog_ns: int) -> None:
         self._add("feed_gaps_total", event.reason)
@@ -314,7 +295,7 @@ class Meter:
 
     def _on_listed(self, event: MarketListed, step_ns: int, backlog_ns: int) -> None:
         if event.market not in self._markets:
-            _keep(self._markets, event.market, _Market(self._symbol(event.symbol)), MARKETS_MAX)
+            _keep(self._markets, event.market, Market(self._symbol(event.symbol)), MARKETS_MAX)
 
     def _on_resolved(self, event: MarketResolved, step_ns: int, backlog_ns: int) -> None:
         self._markets.pop(event.market, None)
@@ -330,8 +311,8 @@ class Meter:
     def _answered(self, event: OrderAccepted | OrderRejected) -> None:
         sent = self._sent.pop(event.order_id, None)
         if sent is not None:
-            self.latencies["tick_to_ack_ms"].record(event.ts_ns - sent[0])
-            self.latencies["ack_only_ms"].record(event.ts_ns - sent[1])
+            self._latencies["tick_to_ack_ms"].record(event.ts_ns - sent[0])
+            self._latencies["ack_only_ms"].record(event.ts_ns - sent[1])
 
     def _on_lost(self, event: OrderLost, step_ns: int, backlog_ns: int) -> None:
         self._add("orders_lost_total")
@@ -356,10 +337,11 @@ class Meter:
         self._add("records_lost_total", by=event.count)
 
     def _on_skew(self, event: ClockSkewMeasured, step_ns: int, backlog_ns: int) -> None:
-        self._skew_ms = event.skew_ms
+        self.skew_ms = event.skew_ms
 
     def _on_shadow_reset(self, event: ShadowReset, step_ns: int, backlog_ns: int) -> None:
-        self._window = _Validity()
+        self._earlier_records += self._window.records
+        self._window = Validity()
         for recorder in self.latencies.values():
             recorder.reset()
         for symbol in self._symbols.values():
@@ -370,11 +352,11 @@ class Meter:
         self._add("seq_gaps_total")
         self._window.gaps += 1
 
-    def _symbol(self, name: str) -> _Symbol:
+    def _symbol(self, name: str) -> Symbol:
         symbol = self._symbols.get(name)
         if symbol is None:
             lag = LatencyRecorder() if len(self._symbols) < SYMBOLS_MAX else None
-            symbol = self._symbols[name] = _Symbol(lag)
+            symbol = self._symbols[name] = Symbol(lag)
         return symbol
 
 

@@ -127,8 +127,8 @@ def code_version() -> str:
     """The version, and a digest of the sources that decide: the core and the built-in plugins."""
     digest = hashlib.sha256()
     root = Path(polytrade.__file__).parent
-    for folder in ("core", "builtin"):
-        for file in sorted((root / folder).glob("*.py")):
+    for pattern in ("core/*.py", "builtin/*.py", "profiles.py"):
+        for file in sorted(root.glob(pattern)):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return f"{polytrade.__version__}+{digest.hexdigest()[:12]}"
 

@@ -124,8 +124,8 @@ class SeedResult:
 def config_of(plan: Plan, run: str) -> Config:
     """The configuration of a run: that of the local venue, with the stops out of the way.
 
-    A stop that ends a losing run early would make it look better. A control trades alone: no
-    taker, no complete sets.
+    The taker, which is off by default, takes beside each model. A stop that ends a losing run early
+    would make it look better. A control trades alone: no taker, no complete sets.
     """
     base = load(ROOT / "configs" / "sandbox")
     control = run in CONTROLS
@@ -133,7 +133,7 @@ def config_of(plan: Plan, run: str) -> Config:
         base.strategy,
         fair_value=SCORED if control else run,
         maker=run if control else base.strategy.maker,
-        taker="none" if control else base.strategy.taker,
+        taker="none" if control else "profile",
     )
     risk = attrs.evolve(
         base.risk,

@@ -1,6 +1,8 @@
 """What every test has: no secrets from outside, repeatable Hypothesis runs, real captures."""
 
 import os
+from collections.abc import Iterable, Iterator
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,66 @@ settings.load_profile(os.environ.get("POLYTRADE_HYPOTHESIS", "gate"))
 
 KEPT = {"POLYTRADE_CAPTURES", "POLYTRADE_HYPOTHESIS", "POLYTRADE_PYTHON", "POLYTRADE_SEED"}
 """Variables that tests themselves read; every other one of ours is a secret and is taken away."""
+ID_BYTES_MAX = 12
+"""Longer parameters of bytes are named by their length."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names of tests are the same in every worker, though a compressed file holds the time."""
+    if isinstance(val, bytes) and len(val) > ID_BYTES_MAX:
+        return f"{argname}-{len(val)}-bytes"
+    return None
+
+
+WAITING = ("daemon", "official")
+"""Folders whose tests wait on sockets most of the time."""
+SINGLE = ("daemon", "core/test_compiled.py", "test_session.py")
+"""Where every test may run in any worker; elsewhere the tests of a file stay together."""
+TOGETHER = ("official", "reports")
+"""Folders that stay together: their tests share a program or a run that takes seconds to make."""
+LONG = ("core/test_compiled.py", "sandbox/venue/test_hash_stream.py")
+"""What takes half a minute begins first, so that nothing long is left at the end."""
+DEAL = 2
+"""Groups of busy tests for each one that waits."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers (pytest-xdist, `--dist loadgroup`): what is made once is made once, and
+    tests that wait share the cores with those that work. Every worker must come to this order.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        name = group_of(item)
+        item.add_marker(pytest.mark.xdist_group(name))
+        groups.setdefault(name, []).append(item)
+    items[:] = chain.from_iterable(groups[name] for name in dealt(groups))
+
+
+def group_of(item: pytest.Item) -> str:
+    """The name of the tests that one worker runs in a row, of which this is one."""
+    file = item.path.relative_to(ROOT / "tests").as_posix()
+    folder = file.partition("/")[0]
+    if folder in TOGETHER:
+        return folder
+    return f"{file}:{item.name}" if file.startswith(SINGLE) else file
+
+
+def dealt(groups: Iterable[str]) -> Iterator[str]:
+    """The groups in the order they begin: the long ones, then one that waits and some that work."""
+    first, waiting, busy = [], [], []
+    for name in groups:
+        long = name.startswith(LONG)
+        (first if long else waiting if name.startswith(WAITING) else busy).append(name)
+    # The official clients' group is the longest of those that wait.
+    waiting.sort(key=lambda name: name not in TOGETHER)
+    yield from first
+    hands = [busy[at : at + DEAL] for at in range(0, len(busy), DEAL)]
+    for one, hand in zip_longest(waiting, hands):
+        yield from (one,) if one else ()
+        yield from hand or ()
 
 
 @pytest.fixture(autouse=True)

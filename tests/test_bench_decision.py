@@ -26,7 +26,7 @@ def test_with_everything_on_taker_and_allocator_are_those_of_the_configuration(d
 
 
 def test_only_steps_that_decide_a_market_are_timed(deciding):
-    tape = deciding.stepping.taped(deciding.traffic.mix(400))
+    tape = deciding.taped(400)
     times = deciding.decisions_ns(tape, everything=True)
     assert 0 < len(times) < len(tape)
     assert min(times) >= 0
@@ -48,3 +48,16 @@ def test_quantile_is_the_nearest_rank(deciding):
     assert deciding.quantile([30, 10, 20], 0.5) == 20
     assert deciding.quantile(range(1, 101), 0.99) == 99
     assert deciding.quantile([7], 0.99) == 7
+
+
+def test_equal_runs_decide_the_same_and_are_laid_together(deciding):
+    tape = deciding.taped(400)
+    runs = [deciding.decisions_ns(tape, everything=True) for _ in range(2)]
+    least = deciding.least_ns(runs)
+    assert len(least) == len(runs[0]) == len(runs[1])
+    assert least[7] == min(runs[0][7], runs[1][7])
+
+
+def test_the_tape_holds_what_the_venue_answered(deciding):
+    tags = Counter(event.TAG for event in deciding.taped(400))
+    assert tags["order_accepted"] > 0

@@ -40,7 +40,7 @@ def test_every_problem_of_a_configuration_is_a_row(tmp_path: Path) -> None:
     config, rows = doctor.check_configuration(tmp_path, ())
     assert config is None
     assert [row.status for row in rows] == ["fail", "fail"]
-    assert rows[0].detail.startswith("expected int from 1 to 10000, found 5.5 @ risk.max_open")
+    assert rows[0].detail.startswith("expected int of at least 1, found 5.5 @ risk.max_open")
 
 
 def test_data_folder_that_is_not_there_yet_can_be_made(tmp_path: Path) -> None:

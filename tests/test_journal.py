@@ -29,6 +29,7 @@ from polytrade.journal import (
     read_journal,
 )
 from polytrade.segments import FRAME_ROWS_MAX, DiskFile, FrameReader, SegmentWriter, segments_of
+from tests.core.factory import listed
 
 BIG = 10**9
 MARKET = "0x" + "a1" * 32
@@ -104,6 +105,14 @@ def test_event_line_is_the_row_and_reads_back_as_the_event(event: ev.Event) -> N
     line = event_line(event)
     assert line == orjson.dumps(event.row()) + b"\n"
     assert ev.event_from_row(orjson.loads(line)) == event
+
+
+def test_listing_of_a_journal_from_before_ranges_has_no_upper_bound() -> None:
+    old = listed().row()[:-1]
+    assert len(old) == len(ev.MarketListed.FIELDS)
+    assert ev.event_from_row(old) == listed(upper_e8=0)
+    with pytest.raises(ValueError, match="market_listed: expected 23 fields, found 21"):
+        ev.event_from_row(old[:-1])
 
 
 @given(effects())

@@ -80,24 +80,24 @@ def test_builtins_are_selected_by_name() -> None:
     built = build_lineup(Config())
     assert isinstance(built.fair_value, Digital)
     assert isinstance(built.maker, SkewedMaker)
-    assert isinstance(built.taker, ProfileTaker)
+    assert isinstance(built.taker, NoTaker)
     assert isinstance(built.allocator, ReferenceAllocator)
     assert built.names == {
         "fair_value": "digital",
         "maker": "skewed",
-        "taker": "profile",
+        "taker": "none",
         "allocator": "reference",
     }
     assert list(built.plugins) == ["builtin"]
-    other = build_lineup(select(fair_value="basis_mr", taker="none", allocator="kelly"))
+    other = build_lineup(select(fair_value="basis_mr", taker="profile", allocator="kelly"))
     assert isinstance(other.fair_value, BasisMeanReversion)
-    assert isinstance(other.taker, NoTaker)
+    assert isinstance(other.taker, ProfileTaker)
     assert isinstance(other.allocator, KellyAllocator)
 
 
 def test_builtins_have_the_settings_of_their_sections() -> None:
     config = attrs.evolve(
-        select(vol_floor_bps=2.0, half_spread=0.03, fair_value="digital"),
+        select(vol_floor_bps=2.0, half_spread=0.03, fair_value="digital", taker="profile"),
         taker=Taker(base_size=7.5),
         allocator=Allocator(capital_fraction_kelly=0.5),
     )

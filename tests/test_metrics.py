@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polytrade.metrics import LatencyRecorder, Metric, Quantiles, Readings
+from polytrade.metrics import LatencyRecorder, Metric, Quantiles, Readings, RecordTimes
 
 MS = 1_000_000
 
@@ -93,3 +93,26 @@ def test_absent_value_stays_absent() -> None:
 
 def test_prometheus_name_has_the_prefix() -> None:
     assert Metric("x_ms", "gauge", "ms", "X").prometheus == "polytrade_x_ms"
+
+
+def test_records_noted_together_are_what_each_recorder_would_have_been_told() -> None:
+    names = (
+        *("source_latency_ms", "local_backlog_ms", "feed_in_ms"),
+        *("decision_compute_ms", "tick_to_decision_ms"),
+    )
+    together = {name: LatencyRecorder() for name in names}
+    apart = {name: LatencyRecorder() for name in names}
+    times = RecordTimes(together)
+    for at in range(RecordTimes.MOST + 3):
+        late_ns = RecordTimes.NO_TIME_NS if at % 3 == 0 else at * 1_000 - 5_000
+        times.record(late_ns, at * 10, at * 100)
+        if at % 3:
+            apart["source_latency_ms"].record(late_ns)
+            apart["feed_in_ms"].record(late_ns + at * 10)
+        apart["local_backlog_ms"].record(at * 10)
+        apart["decision_compute_ms"].record(at * 100)
+        apart["tick_to_decision_ms"].record(at * 110)
+    assert together["local_backlog_ms"].count == RecordTimes.MOST
+    times.fold()
+    for name in names:
+        assert together[name].quantiles(1_000) == apart[name].quantiles(1_000), name

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from polytrade.captures import CaptureError, CaptureHeader, CaptureRecord, write_capture
-from polytrade.config import Config, Execution
+from polytrade.config import Config, Execution, Strategy
 from polytrade.core import events as ev
 from polytrade.core.effects import Effect
 from polytrade.decoding import FrameDecoders, recorded_events
@@ -31,7 +31,7 @@ START_NS = (T0_S + 30) * 10**9
 STEP_NS = 100_000_000
 MARKET = "0x" + "a1" * 32
 SLUG = f"btc-updown-5m-{T0_S}"
-CONFIG = Config()
+CONFIG = Config(strategy=Strategy(base_quote_size=10.0, max_spread=0.08))
 
 
 def gamma_frame() -> str:
@@ -192,8 +192,8 @@ def steady(result: ReplayResult) -> dict[str, Any]:
 
 def test_capture_replays_to_the_same_result_every_time(tmp_path: Path) -> None:
     path = capture(tmp_path / "c.jsonl.zst", frames())
-    first = replay(path)
-    assert steady(replay(path)) == steady(first)
+    first = replay(path, config=CONFIG)
+    assert steady(replay(path, config=CONFIG)) == steady(first)
     assert first.matches
     assert first.clean
     assert first.kind == "capture"
@@ -239,7 +239,7 @@ async def test_recording_and_journal_of_a_run_replay_to_what_it_did(tmp_path: Pa
     assert stepped.effect_digest == stepped.expected_digest == journal.digest.hexdigest()
     assert stepped.orders > 0
     assert stepped.fills > 0
-    decoded = replay(raw_path(tmp_path))
+    decoded = replay(raw_path(tmp_path), config=CONFIG)
     assert decoded.kind == "capture"
     assert decoded.effect_digest == stepped.effect_digest
     assert decoded.data_digest == stepped.data_digest
@@ -270,7 +270,7 @@ async def test_onlookers_see_every_step_as_it_is_made_in_any_replay(tmp_path: Pa
             to.append(Onlooker(session))
             return to[0]
 
-        replay(path, attach=attach)
+        replay(path, config=CONFIG, attach=attach)
         seen.append(looked[0].seen)
     assert seen[0] == seen[1]
     assert [row[2] for row in seen[0]] == list(range(1, journal.events + 1))
@@ -281,7 +281,7 @@ async def test_run_folder_without_a_journal_is_replayed_by_its_recording(tmp_pat
     journal = await live_run(tmp_path)
     for path in segments_of(tmp_path / "run-a", "journal"):
         path.unlink()
-    result = replay(tmp_path / "run-a")
+    result = replay(tmp_path / "run-a", config=CONFIG)
     assert result.kind == "capture"
     assert result.effect_digest == journal.digest.hexdigest()
 

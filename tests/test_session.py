@@ -28,7 +28,9 @@ from tests.core.factory import END_NS, MARKET, SHARE, START_NS, change, listed, 
 from tests.core.world import CONFIG, World, drive, rows_of
 
 PAPER = Config(
-    strategy=Strategy(half_spread=0.01, min_edge_bps=0.0, vol_floor_bps=0.1, taker="none"),
+    strategy=Strategy(
+        base_quote_size=10.0, half_spread=0.01, max_spread=0.08, min_edge_bps=0.0, vol_floor_bps=0.1
+    ),
     execution=Execution(
         place_latency_ms=(10.0,) * 5, cancel_latency_ms=(5.0,) * 5, settle_delay_s=1.0
     ),

@@ -81,6 +81,7 @@ def _digital(settings: Strategy) -> Digital:
         vol_cap_bps=settings.vol_cap_bps,
         student_dof=settings.student_dof,
         provisional_strike_pad=settings.provisional_strike_pad,
+        implied_weight=settings.implied_vol_weight,
     )
 
 
@@ -110,6 +111,9 @@ def _skewed(settings: Strategy) -> SkewedMaker:
         jump_bps=settings.jump_bps,
         no_quote_before_end_s=settings.no_quote_before_end_s,
         no_quote_after_start_s=settings.no_quote_after_start_s,
+        rewards_min_size=settings.rewards_min_size,
+        rewards_max_spread=settings.rewards_max_spread,
+        rewards_usdc=settings.rewards_usdc,
     )
 
 
@@ -137,6 +141,9 @@ def _profile(settings: Taker) -> ProfileTaker:
         stale_tick_filter_ms=settings.stale_tick_filter_ms,
         market_tier_profile=settings.market_tier_profile,
         base_size=settings.base_size,
+        max_notional=settings.max_notional,
+        max_spread=settings.max_spread,
+        max_edge=settings.max_edge,
     )
 
 

@@ -7,10 +7,11 @@ engine's business (`core/capital.py`).
 
 from typing import Final, final
 
+from polytrade.builtin.sides import direction, fee_usdc
 from polytrade.core.adaptive import clamp
 from polytrade.core.ids import NO, YES
 from polytrade.core.roles import Portfolio, Share, View
-from polytrade.core.units import ONE_E4, ONE_E6, fee_e6
+from polytrade.core.units import ONE_E4, ONE_E6
 
 SCALE_MIN: Final = 0.05
 PENALTY_MAX: Final = 0.9
@@ -18,14 +19,10 @@ SPREAD_FULL_BPS: Final = 200.0
 """Distance of a market's median markout from its lower quartile that counts as full variance."""
 SIDE_SHARE: Final = 0.5
 """Part of the better side's Kelly fraction from which the other side is a bet as well."""
-FEE_PROBE_E6: Final = 1_000 * ONE_E6
-"""Shares over which a fee per share is measured: its rounding is then far below a basis point."""
 
 NO_BET: Final = "kelly"
 NO_WORD: Final = "fair_value"
 """Why there is no share, behind `no_quote_` or `no_take_`."""
-RISING: Final = ("updown", "above")
-"""Conditions whose YES gains when the symbol rises; that of `below` loses."""
 
 
 def variance_penalty(weight: float, markout10_p50: float, markout10_p25: float) -> float:
@@ -114,7 +111,7 @@ class KellyAllocator:
         part = fraction * self.fraction * view.estimate.confidence * (1.0 - penalty)
         target_e6 = max(portfolio.equity_e6, 0) * part / price
         net_e6 = view.inventory.yes_e6 - view.inventory.no_e6
-        siblings_e6 = portfolio.siblings_up_e6 * _direction(view.market.spec.condition)
+        siblings_e6 = portfolio.siblings_up_e6 * direction(view.market.spec.condition)
         if token == NO:
             net_e6, siblings_e6 = -net_e6, -siblings_e6
         return target_e6 - net_e6 - self.correlation * max(siblings_e6, 0)
@@ -125,13 +122,12 @@ def bet_price(view: View, token: int) -> float:
 
     Elsewhere what a resting order pays: the best bid, or what leaves the least edge in force.
     """
-    book, spec = view.market.book, view.market.spec
+    book = view.market.book
     ask_e4, bid_e4 = book.ask_e4, book.bid_e4
     if token == NO:
         ask_e4, bid_e4 = ONE_E4 - bid_e4, ONE_E4 - ask_e4
     worth = _worth(view, token)
-    fee = fee_e6(FEE_PROBE_E6, ask_e4, spec.fee_rate_e6, spec.fee_exponent) / FEE_PROBE_E6
-    taken = ask_e4 / ONE_E4 + fee
+    taken = ask_e4 / ONE_E4 + fee_usdc(view.market.spec, ask_e4)
     if worth > taken:
         return taken
     return min(bid_e4 / ONE_E4, worth / (1.0 + view.min_edge_bps * 1e-4))
@@ -141,10 +137,3 @@ def _worth(view: View, token: int) -> float:
     """The probability that `token` pays, less the model's own doubt."""
     fair = view.estimate.fair
     return (fair if token == YES else 1.0 - fair) - view.estimate.pad
-
-
-def _direction(condition: str) -> int:
-    """1 when YES gains as the symbol rises, -1 when it loses, 0 when neither is known."""
-    if condition in RISING:
-        return 1
-    return -1 if condition == "below" else 0

@@ -5,7 +5,8 @@ A market with mid `p`, strike `K` and a settlement `v` seconds of the walk away 
 hour and a day of one asset are points on one line. Its slope is the volatility the asset's markets
 share, its intercept how far they see the price from ours; what is off the line is incoherent.
 With fewer than three windows the level is taken as 0. Reported for every asset; the digital model
-may lean on it (`implied_weight`, off by default).
+may lean on it (`implied_weight`, off by default). Thresholds and ranges that end together must add
+up besides (`ladders.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol, final
 import attrs
 
 from polytrade.builtin.distributions import normal_cdf
+from polytrade.builtin.ladders import SPREAD_MOST_E4, gaps, ladders_of
 from polytrade.builtin.settlement import walk_seconds
 from polytrade.core.effects import Effect
 from polytrade.core.events import Event
@@ -25,8 +27,6 @@ from polytrade.core.units import SECOND_NS
 
 MID_LEAST: Final = 0.05
 """Mids beyond [0.05, 0.95] say little: half a tick is a tenth of a standard deviation there."""
-SPREAD_MOST_E4: Final = 500
-"""Wider books than 5 cents have no mid worth inverting."""
 REACH_LEAST: Final = 0.3
 """Least root mean square of probits that a volatility is read from: nearer to evens, it divides by
 almost nothing."""
@@ -67,8 +67,13 @@ class Fit:
 
 
 def leg_of(market: MarketState, price: float, ts_ns: int) -> Leg | None:
-    """The leg of a market now; None when its book or its time says nothing of volatility."""
+    """The leg of a market now; None when its book or its time says nothing of volatility.
+
+    A range has two strikes and is on no line: `ladders.py` compares it with its neighbours.
+    """
     spec, mid = market.spec, market.mid
+    if spec.condition == "range":
+        return None
     seconds = walk_seconds(market, (spec.end_ns - ts_ns) / SECOND_NS)
     if market.strike_e8 <= 0 or seconds <= 0.0 or not MID_LEAST <= mid <= 1.0 - MID_LEAST:
         return None
@@ -145,6 +150,9 @@ class AssetCoherence:
     level: float = 0.0
     residual: float = 0.0
     worst: float = 0.0
+    ladder_checks: int = 0
+    ladder_gap: float = 0.0
+    ladder_worst: float = 0.0
 
     def take(self, legs: Sequence[Leg], line: Fit, sigma: float) -> None:
         """Add one moment; `sigma` is the model's own volatility."""
@@ -156,9 +164,15 @@ class AssetCoherence:
         self.residual += sum(residuals) / len(legs)
         self.worst = max(self.worst, *residuals)
 
+    def take_ladder(self, found: Sequence[float]) -> None:
+        """Add the gaps of one ladder at one moment."""
+        self.ladder_checks += len(found)
+        self.ladder_gap += sum(found)
+        self.ladder_worst = max(self.ladder_worst, *found)
+
     def row(self) -> dict[str, Any]:
         """Means; None where nothing was seen."""
-        n = self.samples
+        n, checks = self.samples, self.ladder_checks
         return {
             "samples": n,
             "windows_mean": self.legs / n if n else None,
@@ -166,6 +180,9 @@ class AssetCoherence:
             "level_bps": self.level / n * 1e4 if n else None,
             "incoherence_mean": self.residual / n if n else None,
             "incoherence_max": self.worst if n else None,
+            "ladder_checks": checks,
+            "ladder_gap_mean": self.ladder_gap / checks if checks else None,
+            "ladder_gap_max": self.ladder_worst if checks else None,
         }
 
 
@@ -177,7 +194,7 @@ class Observed(Protocol):
 
 
 class Coherence:
-    """Coherence of every asset with two or more windows open: a fold over events.
+    """Coherence of every asset with two or more markets open: a fold over events.
 
     `blend`, `floor_bps` and `cap_bps` are those of the model's volatility (`[strategy] vol_*`).
     """
@@ -204,18 +221,22 @@ class Coherence:
         return {symbol: self._assets[symbol].row() for symbol in sorted(self._assets)}
 
     def _sample(self, symbol: str, reference: SymbolReference, sigma: float, ts_ns: int) -> None:
-        legs = legs_of(self.engine.markets.values(), symbol, reference.price, ts_ns)
+        markets = [
+            market
+            for market in self.engine.markets.values()
+            if market.spec.symbol == symbol and market.windowed and market.phase == OPEN
+        ]
+        legs = legs_of(markets, reference.price, ts_ns)
         line = fit(legs) if len(legs) > 1 else None
         if line is not None:
             self._assets.setdefault(symbol, AssetCoherence()).take(legs, line, sigma)
+        for steps in ladders_of(markets).values():
+            found = gaps(steps)
+            if found:
+                self._assets.setdefault(symbol, AssetCoherence()).take_ladder(found)
 
 
-def legs_of(markets: Iterable[MarketState], symbol: str, price: float, ts_ns: int) -> list[Leg]:
-    """The legs of an asset's open windows."""
-    found: list[Leg] = []
-    for market in markets:
-        if market.spec.symbol == symbol and market.windowed and market.phase == OPEN:
-            leg = leg_of(market, price, ts_ns)
-            if leg is not None:
-                found.append(leg)
-    return found
+def legs_of(markets: Iterable[MarketState], price: float, ts_ns: int) -> list[Leg]:
+    """The legs of an asset's open markets."""
+    legs = [leg_of(market, price, ts_ns) for market in markets]
+    return [leg for leg in legs if leg is not None]

@@ -11,12 +11,12 @@ from math import ceil, floor
 from typing import Final, final
 
 from polytrade.builtin.sides import (
-    SIZE_STEP_E6,
     QuotingTimes,
     ask_wish,
     bid_wish,
     market_silence,
     quote_size_e6,
+    size_of_e6,
 )
 from polytrade.core.roles import View, Wish
 from polytrade.core.units import ONE_E4, SECOND_NS
@@ -37,7 +37,7 @@ class MidMaker:
     def __init__(
         self, base_quote_size: float, no_quote_before_end_s: float, no_quote_after_start_s: float
     ) -> None:
-        self.size_e6 = round(base_quote_size * 100) * SIZE_STEP_E6
+        self.size_e6 = size_of_e6(base_quote_size)
         self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
 
     def quotes(self, view: View) -> tuple[list[Wish], str]:
@@ -64,7 +64,7 @@ class RandomMaker:
         no_quote_after_start_s: float,
         seed: int,
     ) -> None:
-        self.size_e6 = round(base_quote_size * 100) * SIZE_STEP_E6
+        self.size_e6 = size_of_e6(base_quote_size)
         self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
         self._seed = seed
 

@@ -3,8 +3,8 @@
 With `S` the fast price corrected by its basis to the settling source, `K` the price to beat,
 `sigma` the volatility and `tau` the time left, YES pays with the probability that the settlement
 (`settlement.py`) is at or above `K` (`spec: models`, fair value 2). Up/down and above markets pay
-there, below markets pay otherwise. Range markets pay between two strikes (`Law.between`); no feed
-lists one yet, because a listing has one strike: they come in as `other` and are not quoted.
+there, below markets pay otherwise. Range markets pay from one strike to below the next: the
+difference of two digitals under the one law of the settlement.
 """
 
 from math import sqrt
@@ -21,6 +21,7 @@ from polytrade.builtin.settlement import (
     open_reports,
     spot_law,
 )
+from polytrade.core.adaptive import clamp
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import Estimate, no_estimate
@@ -40,6 +41,7 @@ SIGMA_ERROR: Final = 1.5
 """Factor by which the market's volatility may differ from ours without costing confidence."""
 LEAD_S: Final = 1.0
 """Time by which the market may be ahead of our price, or behind, without costing confidence."""
+LEAD_ROOT: Final = sqrt(LEAD_S)
 MODEL_GAP: Final = 0.05
 """Distance between model and mid, beyond what volatility and lead explain, that costs nothing."""
 GAP_FULL: Final = 0.40
@@ -99,10 +101,13 @@ class Digital:
     def estimate(
         self, market: MarketState, reference: SymbolReference | None, ts_ns: int
     ) -> Estimate:
-        """P(settlement >= K) for up/down and above, its complement for below."""
+        """P(settlement >= K) for up/down and above, its complement for below; for a range
+        P(K <= settlement < upper).
+        """
         if reference is None or reference.price <= 0.0:
             return no_estimate("no_quote_reference_missing")
-        if market.strike_e8 <= 0:
+        ranged = market.spec.condition == "range"
+        if market.strike_e8 <= 0 or (ranged and market.spec.upper_e8 <= market.strike_e8):
             return no_estimate("no_quote_strike_missing")
         if reference.samples < SAMPLES_MIN:
             return no_estimate("no_quote_vol_warmup")
@@ -132,14 +137,20 @@ class Digital:
             unheard = shift = open_share = 1.0
         law.variance += self._doubt(market, reference, sigma, unheard, shift)
         score = law.score(strike)
-        up = cdf(score, self.student_dof)
-        below = spec.condition == "below"
-        fair = min(max(1.0 - up if below else up, LOW), HIGH)
-        lead = open_share * reference.price * sigma * sqrt(LEAD_S) / sqrt(law.variance)
-        near = _nearness(market.mid, fair, -score if below else score, lead)
+        sd = sqrt(law.variance)
+        lead = open_share * reference.price * sigma * LEAD_ROOT / sd
+        if ranged:
+            upper = spec.upper_e8 / 1e8
+            fair = min(max(law.between(strike, upper, self.student_dof), LOW), HIGH)
+            near = _range_nearness(market.mid, score, law.score(upper), lead)
+        else:
+            up = cdf(score, self.student_dof)
+            below = spec.condition == "below"
+            fair = clamp(1.0 - up if below else up, LOW, HIGH)
+            near = _nearness(market.mid, fair, -score if below else score, lead)
         confidence = near * coverage * _trust(reference, sigma, ts_ns)
         pad = self.provisional_strike_pad if market.strike_provisional else 0.0
-        return Estimate(True, fair, confidence, sqrt(law.variance) / reference.price, pad, "")
+        return Estimate(True, fair, confidence, sd / reference.price, pad, "")
 
     def _locked(
         self, market: MarketState, reference: SymbolReference, left_s: float, ts_ns: int
@@ -208,7 +219,26 @@ def _nearness(mid: float, fair: float, score: float, lead: float) -> float:
         return 1.0
     gap = 0.0
     if mid < fair:
-        gap = normal_cdf(min(score * SIGMA_ERROR, score / SIGMA_ERROR) - lead) - mid
+        weaker = score / SIGMA_ERROR if score > 0.0 else score * SIGMA_ERROR
+        gap = normal_cdf(weaker - lead) - mid
     elif mid > fair:
-        gap = mid - normal_cdf(max(score * SIGMA_ERROR, score / SIGMA_ERROR) + lead)
+        stronger = score * SIGMA_ERROR if score > 0.0 else score / SIGMA_ERROR
+        gap = mid - normal_cdf(stronger + lead)
+    return clamp(1.0 - (gap - MODEL_GAP) / GAP_FULL, 0.0, 1.0)
+
+
+def _range_nearness(mid: float, low: float, high: float, lead: float) -> float:
+    """The same for a range between the scores `low` and `high` (`low` is the greater one).
+
+    Another volatility scales both scores, another price shifts both: the range is likeliest where
+    the price is in its middle, or as near to that as the lead allows.
+    """
+    if mid < 0.0:
+        return 1.0
+    chances: list[float] = []
+    for factor in (SIGMA_ERROR, 1.0, 1.0 / SIGMA_ERROR):
+        a, b = low * factor, high * factor
+        for shift in (-lead, min(max(-(a + b) / 2.0, -lead), lead), lead):
+            chances.append(normal_cdf(a + shift) - normal_cdf(b + shift))
+    gap = max(min(chances) - mid, mid - max(chances))
     return min(max(1.0 - (gap - MODEL_GAP) / GAP_FULL, 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""A side of YES as an order: which token carries it, how large it is, when it may rest.
+"""A side of YES as an order: which token carries it, its size and cost, and when it may rest.
 
 YES and NO are one book: a bid for YES is placed as a sale of NO where NO is held, an ask as a sale
 of YES where YES is held and as a purchase of NO otherwise (`spec: models`, maker).
@@ -6,14 +6,18 @@ of YES where YES is held and as a purchase of NO otherwise (`spec: models`, make
 
 from typing import Final, final
 
+from polytrade.core.events import MarketListed
 from polytrade.core.ids import BUY, NO, SELL, YES
+from polytrade.core.limits import SIZE_STEP_E6
 from polytrade.core.roles import CAUTION, DANGER, MAKER, Inventory, View, Wish
-from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS, step_down
+from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS, fee_e6, step_down
 
-SIZE_STEP_E6: Final = 10_000
-"""Order sizes carry at most two decimals (protocols 4.3)."""
+FEE_PROBE_E6: Final = 1_000 * ONE_E6
+"""Shares over which a fee per share is measured: its rounding is then far below a basis point."""
 GRID_NOISE: Final = 1e-6
 """Part of a tick by which a price may miss the grid through floating point alone."""
+RISING: Final = ("updown", "above")
+"""Conditions whose YES gains when the symbol rises; that of `below` loses."""
 
 CAUTION_PAD: Final = 0.005
 """USDC by which a quote in Caution stands further out where `tox` is 0."""
@@ -41,6 +45,24 @@ class QuotingTimes:
         if view.ts_ns < spec.start_ns + self.after_start_ns:
             return "no_quote_before_start"
         return ""
+
+
+def direction(condition: str) -> int:
+    """1 when YES gains as the symbol rises, -1 when it loses, 0 when neither is known."""
+    if condition in RISING:
+        return 1
+    return -1 if condition == "below" else 0
+
+
+def size_of_e6(shares: float) -> int:
+    """Shares of the configuration as a size that an order may have, rounded to its step."""
+    return round(shares * ONE_E6 / SIZE_STEP_E6) * SIZE_STEP_E6
+
+
+def fee_usdc(spec: MarketListed, price_e4: int) -> float:
+    """The taker's fee of one share at `price_e4`."""
+    fee = fee_e6(FEE_PROBE_E6, price_e4, spec.fee_rate_e6, spec.fee_exponent)
+    return fee / FEE_PROBE_E6
 
 
 def market_silence(view: View) -> str:

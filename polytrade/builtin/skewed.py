@@ -11,14 +11,15 @@ from typing import Final, final
 
 from polytrade.builtin.sides import (
     GRID_NOISE,
-    SIZE_STEP_E6,
     QuotingTimes,
     ask_wish,
     bid_wish,
     caution_pad,
+    direction,
     market_silence,
     net_shares,
     quote_size_e6,
+    size_of_e6,
 )
 from polytrade.core.events import MarketListed
 from polytrade.core.roles import SAFE, View, Wish
@@ -45,7 +46,7 @@ class Rewards:
     __slots__ = ("full_usdc", "max_spread", "min_size_e6")
 
     def __init__(self, min_size: float, max_spread: float, full_usdc: float) -> None:
-        self.min_size_e6 = round(min_size * 100) * SIZE_STEP_E6
+        self.min_size_e6 = size_of_e6(min_size)
         self.max_spread = max_spread
         self.full_usdc = full_usdc
 
@@ -106,7 +107,7 @@ class SkewedMaker:
         rewards_max_spread: float = 0.0,
         rewards_usdc: float = 0.0,
     ) -> None:
-        self.size_e6 = round(base_quote_size * 100) * SIZE_STEP_E6
+        self.size_e6 = size_of_e6(base_quote_size)
         self.half_spread = half_spread
         self.inventory_skew = inventory_skew
         self.join = join
@@ -122,16 +123,14 @@ class SkewedMaker:
         tick = view.market.book.tick_e4
         size_e6 = self._size_e6(view)
         bid_e4, ask_e4 = self._prices(view, size_e6)
-        jump = view.reference.jump_bps() if view.reference is not None else 0.0
-        if view.market.spec.condition == "below":
-            jump = -jump
+        bid_safe, ask_safe = self._safe_sides(view)
         fair_e4 = view.estimate.fair * ONE_E4
         wishes: list[Wish] = []
-        if tick <= bid_e4 < ONE_E4 and jump > -self.jump_bps:
+        if bid_safe and tick <= bid_e4 < ONE_E4:
             edge = (fair_e4 - bid_e4) / bid_e4 * 1e4
             if edge >= view.min_edge_bps:
                 wishes.append(bid_wish(view, bid_e4, size_e6, edge))
-        if 0 < ask_e4 <= ONE_E4 - tick and jump < self.jump_bps:
+        if ask_safe and 0 < ask_e4 <= ONE_E4 - tick:
             edge = (ask_e4 - fair_e4) / ask_e4 * 1e4
             if edge >= view.min_edge_bps:
                 wishes.append(ask_wish(view, ask_e4, size_e6, edge))
@@ -144,6 +143,17 @@ class SkewedMaker:
         if view.estimate.confidence < CONFIDENCE_MIN:
             return "no_quote_confidence"
         return market_silence(view) or self.times.silence(view)
+
+    def _safe_sides(self, view: View) -> tuple[bool, bool]:
+        """Whether a jump of the reference leaves the bid and the ask alone; where it is not known
+        which of them it threatens (a range), neither.
+        """
+        jump = view.reference.jump_bps() if view.reference is not None else 0.0
+        way = direction(view.market.spec.condition)
+        if way == 0:
+            calm = abs(jump) < self.jump_bps
+            return calm, calm
+        return jump * way > -self.jump_bps, jump * way < self.jump_bps
 
     def _size_e6(self, view: View) -> int:
         """The quote's size; in a calm market at least what a liquidity reward asks for."""

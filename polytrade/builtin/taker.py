@@ -4,27 +4,29 @@ The edge is that of the token bought (or sold, where it is held) at its own pric
 market's fee curve and of the model's own doubt (`Estimate.pad`). What is wished is at most what the
 book shows within the slippage budget, level by level while each has its edge (`spec: models`,
 taker).
+
+Two kinds of offers are left although their edge is there. A wide or one-sided book has just lost
+its makers to somebody who knew more, and what still rests there is the wrong side of that news. An
+edge of many cents is more often the model's error than the market's.
 """
 
-from collections.abc import Mapping
 from typing import Final, final
 
+from polytrade.builtin.sides import fee_usdc, size_of_e6
 from polytrade.core.ids import BUY, NO, SELL, YES
+from polytrade.core.limit_rules import MARKETABLE_MIN_E6
+from polytrade.core.limits import SIZE_STEP_E6
 from polytrade.core.roles import CAUTION, DANGER, TAKER, View, Wish
 from polytrade.core.units import (
     MS_NS,
     ONE_E4,
     ONE_E6,
-    fee_e6,
     notional_e6_up,
     size_e6_for_cash_down,
     step_down,
 )
+from polytrade.profiles import Guard, profile_of
 
-SIZE_STEP_E6: Final = 10_000
-"""Order sizes carry at most two decimals (protocols 4.3)."""
-MARKETABLE_MIN_E6: Final = ONE_E6
-"""An order that does not rest must be worth 1 USDC (protocols 2.5)."""
 LEVELS_MAX: Final = 8
 """Levels that are looked at; a slippage budget of 60 bps seldom spans more than two."""
 
@@ -40,63 +42,8 @@ SLIPPAGE_WARM_IDLE: Final = 1.4
 SLIPPAGE_AGGRESSIVE: Final = 1.1
 SLIPPAGE_BPS_MIN: Final = 5.0
 SLIPPAGE_BPS_MAX: Final = 60.0
-MAX_NOTIONAL: Final = 25.0
-"""Most money in one order where nothing else is said, in USDC."""
 ROUNDING: Final = 1e-6
 """What float products fall short of the integer they mean."""
-FEE_PROBE_E6: Final = 1_000 * ONE_E6
-"""Shares over which a fee per share is measured: its rounding is then far below a basis point."""
-
-
-@final
-class Guard:
-    """What a profile changes for one symbol: factors of the trigger and of the slippage."""
-
-    __slots__ = ("slippage", "trigger")
-
-    def __init__(self, trigger: float, slippage: float) -> None:
-        self.trigger = trigger
-        self.slippage = slippage
-
-
-GUARDED: Final = Guard(1.25, 0.8)
-UNGUARDED: Final = Guard(1.0, 1.0)
-
-
-@final
-class Profile:
-    """How bold the taker is: guarded symbols, and whether it takes in Caution."""
-
-    __slots__ = ("aggressive", "guards", "name")
-
-    def __init__(self, name: str, aggressive: bool, guards: Mapping[str, Guard]) -> None:
-        self.name = name
-        self.aggressive = aggressive
-        self.guards = guards
-
-    def guard(self, symbol: str) -> Guard:
-        """The factors of a symbol."""
-        return self.guards.get(symbol, UNGUARDED)
-
-
-PROFILES: Final[Mapping[str, Profile]] = {
-    profile.name: profile
-    for profile in (
-        Profile("balanced", False, {}),
-        Profile("balanced_sol_guard", False, {"SOL": GUARDED}),
-        Profile("aggressive", True, {}),
-        Profile("aggressive_sol_guard", True, {"SOL": GUARDED}),
-    )
-}
-"""The values of `market_tier_profile`."""
-
-
-def profile_of(name: str) -> Profile:
-    """The profile of that name; ValueError names the known ones."""
-    if name not in PROFILES:
-        known = ", ".join(f"`{known}`" for known in PROFILES)
-        raise ValueError(f"expected a taker profile of {known}, found {name!r}")
-    return PROFILES[name]
 
 
 def confidence_floor(progress: float) -> float:
@@ -135,7 +82,7 @@ def net_edge(side: int, price_e4: int, worth: float, fee: float) -> float:
 
 @final
 class ProfileTaker:
-    """The `profile` taker; settings are those of `[taker]`, `max_notional` is in USDC.
+    """The `profile` taker; settings are those of `[taker]`, in its units.
 
     At most one order at a time: what a market offers on both sides of a fair value at once is
     a set of both tokens, and that is another engine's trade.
@@ -144,7 +91,9 @@ class ProfileTaker:
     __slots__ = (
         "base_slippage_bps",
         "base_trigger_bps",
+        "max_edge",
         "max_notional_e6",
+        "max_spread_e4",
         "profile",
         "size_e6",
         "stale_ns",
@@ -157,14 +106,18 @@ class ProfileTaker:
         stale_tick_filter_ms: int,
         market_tier_profile: str,
         base_size: float,
-        max_notional: float = MAX_NOTIONAL,
+        max_notional: float,
+        max_spread: float,
+        max_edge: float,
     ) -> None:
         self.base_trigger_bps = trigger_bps
         self.base_slippage_bps = max_slippage_bps
         self.stale_ns = stale_tick_filter_ms * MS_NS
         self.profile = profile_of(market_tier_profile)
-        self.size_e6 = round(base_size * 100) * SIZE_STEP_E6
+        self.size_e6 = size_of_e6(base_size)
         self.max_notional_e6 = round(max_notional * ONE_E6)
+        self.max_spread_e4 = round(max_spread * ONE_E4)
+        self.max_edge = max_edge
 
     def takes(self, view: View) -> tuple[list[Wish], str]:
         """One order for what stands on the wrong side of fair value by the trigger or more."""
@@ -173,10 +126,10 @@ class ProfileTaker:
             return [], reason
         book, fair = view.market.book, view.estimate.fair
         spec, held = view.market.spec, view.inventory
-        if book.ask_e4 < ONE_E4 and fair * ONE_E4 > book.ask_e4:
+        if fair * ONE_E4 > book.ask_e4:
             token = NO if held.sellable_no_e6 >= spec.min_size_e6 else YES
             return self._take(view, BUY, token)
-        if book.bid_e4 > 0 and fair * ONE_E4 < book.bid_e4:
+        if fair * ONE_E4 < book.bid_e4:
             token = YES if held.sellable_yes_e6 >= spec.min_size_e6 else NO
             return self._take(view, SELL, token)
         return [], "no_take_edge"
@@ -196,7 +149,12 @@ class ProfileTaker:
         reference = view.reference
         if reference is not None and reference.age_ns(view.ts_ns) > self.stale_ns:
             return "no_take_stale"
-        return "no_take_crossed" if view.market.book.crossed else ""
+        book = view.market.book
+        if not book.two_sided:
+            return "no_take_one_sided"
+        if book.crossed:
+            return "no_take_crossed"
+        return "no_take_spread" if view.market.spread_e4 > self.max_spread_e4 else ""
 
     def _take(self, view: View, side: int, token: int) -> tuple[list[Wish], str]:
         """Walk the levels that `side` of YES meets, as an order of `token`."""
@@ -228,10 +186,11 @@ class ProfileTaker:
                 break
             if price_e4 % book.tick_e4:
                 break  # a level from before the tick became coarser: no limit price reaches it
-            fee = fee_e6(FEE_PROBE_E6, price_e4, spec.fee_rate_e6, spec.fee_exponent)
-            net = net_edge(own_side, price_e4, worth, fee / FEE_PROBE_E6)
+            net = net_edge(own_side, price_e4, worth, fee_usdc(spec, price_e4))
             if net <= 0.0 or net / price_e4 * ONE_E4 * 1e4 < trigger:
                 break
+            if net > self.max_edge + ROUNDING:
+                return [], "no_take_too_good"
             money_e6 = size_e6_for_cash_down(self.max_notional_e6 - spent_e6, price_e4)
             part_e6 = min(shown_e6, wanted_e6 - size_e6, money_e6)
             if part_e6 <= 0:

@@ -79,7 +79,7 @@ TOXIC: Final = (
         "average_tox_score",
         GAUGE,
         "ratio",
-        "Mean toxicity of the markets",
+        "Mean toxicity of the open markets",
         formula="mean of tox_score over all rows",
         json=TOXICITY,
     ),

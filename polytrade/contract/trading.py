@@ -139,6 +139,14 @@ SHOTS: Final = (
     shadow("lenses", "rows", "Profit under three fill models", kind=TABLE, window=RUN),
     shadow("calibration", "rows", "Brier and log loss beside the mid", kind=TABLE, window=RUN),
     shadow(
+        "coherence",
+        "rows",
+        "Whether an asset's windows and thresholds agree",
+        formula="volatility and level that their mids share; gaps of thresholds and ranges",
+        kind=TABLE,
+        window=RUN,
+    ),
+    shadow(
         "gate_ready",
         "bool",
         "The window has outcomes enough",

@@ -168,6 +168,10 @@ class Sheet:
         out = self.spent_e6 + self.fees_e6 + self.split_e6
         return self.received_e6 + self.rebates_e6 + self.merged_e6 + self.paid_e6 - out
 
+    def flows(self) -> tuple[int, int, int, int]:
+        """Cash, realized profit, fees and rebates, to be compared after a booking."""
+        return self.cash_e6(), self.realized_e6, self.fees_e6, self.rebates_e6
+
     def cost_e6(self) -> int:
         """What is held cost."""
         return self.yes.cost_e6 + self.no.cost_e6
@@ -295,7 +299,9 @@ class Account:
 
     def worst_e6(self) -> int:
         """Money at risk: the worse of the two outcomes, never below 0."""
-        return max(0, self.loss_if_e6(YES), self.loss_if_e6(NO))
+        now, cost_e6 = self.now, self.now.cost_e6()
+        if_yes_e6 = cost_e6 - now.yes.provisional_e6 + self.down_risk_e6
+        return max(0, if_yes_e6, cost_e6 - now.no.provisional_e6 + self.up_risk_e6)
 
     def net_e6(self) -> int:
         """YES less NO shares, provisional."""
@@ -305,9 +311,9 @@ class Account:
         """The largest order of this kind that only takes the net position towards 0, counting the
         open orders that already do. It cannot raise the money at risk (but for rounding).
         """
-        if raises_net(token, side):
-            return max(0, -self.net_e6() - self.up_e6)
-        return max(0, self.net_e6() - self.down_e6)
+        net_e6 = self.net_e6()
+        free_e6 = -net_e6 - self.up_e6 if raises_net(token, side) else net_e6 - self.down_e6
+        return free_e6 if free_e6 > 0 else 0
 
     def value_e6(self, bid_e4: int, ask_e4: int, conservative: bool) -> int:
         """What is held, marked: pairs at 1, the rest at the YES mid, or at the side it would trade
@@ -332,8 +338,12 @@ class Account:
 
     def settle(self, fill_id: str) -> None:
         """The fill is final."""
-        self._find(fill_id).settled = True
-        self._rebuild()
+        record = self._find(fill_id)
+        record.settled = True
+        if self.winner != UNRESOLVED:
+            self._rebuild()  # a redemption has counted the shares as settled, or not
+        elif record.side == BUY:
+            self.now.holding(record.token).pending_e6 -= record.size_e6
         self._fold()
 
     def oldest_unsettled(self) -> str:

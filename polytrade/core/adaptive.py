@@ -22,7 +22,8 @@ ROUNDING: Final = 1e-6
 
 def clamp(value: float, low: float, high: float) -> float:
     """`value` within [low, high]; `low` where the two contradict each other."""
-    return max(min(value, high), low)
+    value = min(value, high)
+    return value if value > low else low
 
 
 def min_edge_bps(

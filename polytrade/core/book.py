@@ -47,6 +47,11 @@ class Book:
 
     `tick_e4` is the market's tick, `step_e4` the grid's, which is never coarser. `newest_*` is what
     the newest message says of the whole book.
+
+    `bid_e4` and `ask_e4` are the best prices of YES, 0 and ONE_E4 where there is none; `mid` is
+    their middle as a probability, -1.0 unless both sides have a level (`two_sided`); `crossed` is
+    whether the best bid is at or above the best ask: never true of a whole book. `changes` counts
+    the messages taken, so that what is made from the book can be kept until the next.
     """
 
     __slots__ = (
@@ -57,15 +62,21 @@ class Book:
         "_neg_risk",
         "_tail",
         "_trade_guesses",
+        "ask_e4",
+        "bid_e4",
+        "changes",
+        "crossed",
         "hash_token",
         "last_trade",
         "market",
+        "mid",
         "newest_ask_e4",
         "newest_bid_e4",
         "newest_hash",
         "newest_ms",
         "step_e4",
         "tick_e4",
+        "two_sided",
     )
 
     def __init__(
@@ -90,6 +101,8 @@ class Book:
         self._min_size_e6 = min_size_e6
         self._neg_risk = neg_risk
         self._tail = self._tail_of(tick_e4)
+        self.changes = 0
+        self._touch()
 
     # -- what it says ---------------------------------------------------------------------------
 
@@ -103,26 +116,6 @@ class Book:
         """The grid index of the best ask; one past the grid when there is none."""
         return self._asks.best
 
-    @property
-    def bid_e4(self) -> int:
-        """The best bid for YES; 0 when there is none."""
-        return max(self._bids.best, 0) * self.step_e4
-
-    @property
-    def ask_e4(self) -> int:
-        """The best ask for YES; ONE_E4 when there is none."""
-        return min(self._asks.best * self.step_e4, ONE_E4)
-
-    @property
-    def two_sided(self) -> bool:
-        """Whether both sides have a level."""
-        return self._bids.best >= 0 and self._asks.best < len(self._asks.sizes)
-
-    @property
-    def crossed(self) -> bool:
-        """Whether the best bid is at or above the best ask: never true of a whole book."""
-        return self._bids.best >= self._asks.best
-
     def size_e6(self, side: int, price_e4: int) -> int:
         """The size resting for YES at a price, 0 off the grid or outside it."""
         index, rest = divmod(price_e4, self.step_e4)
@@ -132,6 +125,10 @@ class Book:
     def depth(self, side: int, levels: int) -> list[tuple[int, int]]:
         """Up to `levels` (price_e4, size_e6) of YES, best first."""
         return self._bids.levels(levels) if side == BUY else self._asks.levels(levels)
+
+    def top_e6(self, side: int, levels: int) -> int:
+        """The shares of YES resting on the best `levels` of a side."""
+        return self._bids.top_e6(levels) if side == BUY else self._asks.top_e6(levels)
 
     # -- what happens to it ---------------------------------------------------------------------
 
@@ -163,6 +160,8 @@ class Book:
         self._refine(_step_for(asks, _step_for(bids, self.step_e4)))
         self._bids.replace(bids, ts, whole)
         self._asks.replace(asks, ts, whole)
+        self.changes += 1
+        self._touch()
         if newest:
             self._newest(ts, event.hash, event.token, -1, -1)
         return verdict
@@ -181,7 +180,11 @@ class Book:
         ts = event.venue_ts_ms
         ladder = self._bids if side == BUY else self._asks
         if ts >= ladder.stamps[index]:
+            best = ladder.best
             ladder.put(index, event.size_e6, ts)
+            self.changes += 1
+            if ladder.best != best:
+                self._touch()
         if ts >= self.newest_ms:
             bid_e4, ask_e4 = event.best_bid_e4, event.best_ask_e4
             if event.token == NO and bid_e4 >= 0 and ask_e4 >= 0:
@@ -283,6 +286,16 @@ class Book:
             self._bids.refine(step_e4)
             self._asks.refine(step_e4)
             self.step_e4 = step_e4
+            self._touch()
+
+    def _touch(self) -> None:
+        """The best prices have moved, or the grid has."""
+        bid, ask, levels = self._bids.best, self._asks.best, len(self._asks.sizes)
+        self.bid_e4 = max(bid, 0) * self.step_e4
+        self.ask_e4 = min(ask * self.step_e4, ONE_E4)
+        self.two_sided = bid >= 0 and ask < levels
+        self.crossed = bid >= ask
+        self.mid = (self.bid_e4 + self.ask_e4) / (2 * ONE_E4) if self.two_sided else -1.0
 
 
 def _mirrored(levels: list[tuple[int, int]]) -> list[tuple[int, int]]:

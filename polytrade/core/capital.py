@@ -7,7 +7,7 @@ open there, so that what the engines have at work adds up to the ledger's exposu
 from typing import Final, final
 
 from polytrade.core.accounts import Account
-from polytrade.core.ids import NO, YES
+from polytrade.core.adaptive import clamp
 from polytrade.core.ledger import Ledger
 from polytrade.core.limit_rules import MARKETABLE_MIN_E6
 from polytrade.core.limits import FLATTEN, SIZE_STEP_E6, RiskState
@@ -37,11 +37,14 @@ class Capital:
         "_at_work",
         "_by_market",
         "_by_symbol",
+        "_engine",
         "_filled",
         "_ledger",
         "_orders",
         "_portfolio",
+        "_reason",
         "_risk",
+        "_room_e6",
         "_seen",
         "_settings",
         "weights",
@@ -56,19 +59,28 @@ class Capital:
         ledger: Ledger,
         risk: RiskState,
     ) -> None:
-        self._settings = settings
-        self._allocator = allocator
         self._by_symbol = by_symbol
         self._orders = orders
         self._ledger = ledger
         self._risk = risk
         self._portfolio = Portfolio(0, 0)
+        # The engine allocated last, why it gets nothing, and what it may still put at risk in the
+        # market: -1 until that is asked for.
+        self._engine = MAKER
+        self._reason = ""
+        self._room_e6 = -1
         # Shares filled by market and engine; what follows from them and the open orders, and the
         # state of ledger and orders that it was made for.
         self._filled: dict[str, list[int]] = {}
         self._by_market: dict[str, list[int]] = {}
         self._at_work = [0, 0, 0]
         self._seen = (-1, -1, -1)
+        self.rewire(settings, allocator)
+
+    def rewire(self, settings: EngineSettings, allocator: Allocator) -> None:
+        """Share by other weights and another allocator; what is at work stays."""
+        self._settings = settings
+        self._allocator = allocator
         self.weights = (settings.maker_weight, settings.taker_weight, settings.arb_weight)
 
     def filled(self, order: Order, size_e6: int) -> None:
@@ -90,8 +102,8 @@ class Capital:
         self._filled.pop(market, None)
         self._seen = (-1, -1, -1)
 
-    def allocate(self, view: View, account: Account, engine: str) -> str:
-        """Write weight and scale of the engine into the view; why nothing, empty otherwise."""
+    def allocate(self, view: View, account: Account, engine: str) -> None:
+        """Write weight and scale of the engine into the view; `sized` tells what follows."""
         at = _index(engine)
         self._refresh()
         portfolio, ledger = self._portfolio, self._ledger
@@ -105,24 +117,27 @@ class Capital:
         view.weight = self.weights[at]
         view.scale = 1.0
         share = self._allocator.share(view, portfolio)
-        view.scale = min(max(share.scale, 0.0), 1.0)
-        return "" if view.scale > 0.0 else share.reason or CAPITAL
+        view.scale = clamp(share.scale, 0.0, 1.0)
+        self._engine = engine
+        self._reason = share.reason or CAPITAL
+        self._room_e6 = -1
 
     def sized(self, wish: Wish, view: View, account: Account, rests: bool) -> Wish | str:
-        """The wish at the size that is wanted, or why it is dropped.
+        """The wish at the size that is wanted, or why it is dropped; `allocate` comes before it.
 
-        What only reduces the position is neither scaled nor capped. What is scaled below the
-        market's least order is that least, when the whole wish reaches it.
+        What only reduces the position is neither scaled nor capped, and goes on at a scale of 0.
+        What is scaled below the market's least order is that least, when the whole wish reaches it.
         """
         whole_e6 = wish.size_e6
         least_e6 = view.market.spec.min_size_e6 if rests else _marketable_e6(wish.price_e4)
+        free_e6 = min(account.reducible_e6(wish.token, wish.side), whole_e6)
+        if view.scale <= 0.0 and free_e6 < least_e6:
+            return self._reason
         if whole_e6 < least_e6:
             return SIZE
-        free_e6 = min(account.reducible_e6(wish.token, wish.side), whole_e6)
-        size_e6 = max(int(whole_e6 * view.scale), least_e6, free_e6)
-        size_e6 = step_down(min(size_e6, whole_e6), SIZE_STEP_E6)
-        if size_e6 > free_e6:
-            size_e6 = max(self._capped_e6(wish, size_e6, account), step_down(free_e6, SIZE_STEP_E6))
+        size_e6 = step_down(whole_e6, SIZE_STEP_E6)
+        if free_e6 < whole_e6:
+            size_e6 = self._scaled_e6(wish, view.scale, least_e6, free_e6, account)
             if size_e6 < least_e6:
                 return CAPITAL
         notional_e6 = notional_e6_up(wish.price_e4, size_e6)
@@ -130,9 +145,22 @@ class Capital:
             return SIZE
         if wish.edge_bps * notional_e6 / ONE_E4 < self._settings.min_edge_e6:
             return SMALL_EDGE
-        if size_e6 == wish.size_e6:
+        if size_e6 == whole_e6:
             return wish
         return Wish(wish.token, wish.side, wish.price_e4, size_e6, wish.edge_bps, wish.engine)
+
+    def _scaled_e6(
+        self, wish: Wish, scale: float, least_e6: int, free_e6: int, account: Account
+    ) -> int:
+        """What is wanted of a wish of which only `free_e6` reduces the position."""
+        free_e6 = step_down(free_e6, SIZE_STEP_E6)
+        if scale <= 0.0:
+            return free_e6
+        size_e6 = min(max(int(wish.size_e6 * scale), least_e6), wish.size_e6)
+        size_e6 = step_down(size_e6, SIZE_STEP_E6)
+        if size_e6 <= free_e6:
+            return free_e6
+        return max(self._capped_e6(wish, size_e6, account), free_e6)
 
     def at_work_e6(self, engine: str) -> int:
         """Money at risk by the engine's doing."""
@@ -142,21 +170,25 @@ class Capital:
     def room_e6(self, engine: str, account: Account) -> int:
         """What the engine may still put at risk in a market, its open orders there not counted."""
         self._refresh()
-        at = _index(engine)
+        return self._room_of(_index(engine), account)
+
+    def _room_of(self, at: int, account: Account) -> int:
         here = self._by_market.get(account.market)
         elsewhere_e6 = self._at_work[at] - (here[at] if here is not None else 0)
         filled = self._filled.get(account.market)
         held_e6 = 0
         if filled is not None and filled[at]:
             held_e6 = share_e6_down(_position_risk_e6(account), filled[at], sum(filled))
-        budget_e6 = int(self._ledger.initial_e6 * self.weights[at])
-        return max(0, budget_e6 - elsewhere_e6 - held_e6)
+        return max(0, int(self._ledger.initial_e6 * self.weights[at]) - elsewhere_e6 - held_e6)
 
     def _capped_e6(self, wish: Wish, size_e6: int, account: Account) -> int:
-        room_e6 = self.room_e6(wish.engine, account)
-        rate_e6 = account.fee_rate_e6 if wish.engine != MAKER else 0
-        exponent = account.fee_exponent
-        cost_e6 = worst_cost_e6(wish.side, wish.price_e4, size_e6, rate_e6, exponent)
+        """The part of `size_e6` that the room of the engine allocated last does for."""
+        if self._room_e6 < 0:
+            self._room_e6 = self._room_of(_index(self._engine), account)
+        room_e6, rate_e6 = self._room_e6, account.fee_rate_e6 if self._engine != MAKER else 0
+        if size_e6 <= room_e6 and not rate_e6:
+            return size_e6  # no share costs more than 1
+        cost_e6 = worst_cost_e6(wish.side, wish.price_e4, size_e6, rate_e6, account.fee_exponent)
         if cost_e6 <= room_e6:
             return size_e6
         return step_down(share_e6_down(size_e6, room_e6, cost_e6), SIZE_STEP_E6)
@@ -169,8 +201,7 @@ class Capital:
                 continue
             account = self._ledger.account(other.spec.market)
             if account is not None:
-                net_e6 = account.net_e6()
-                total_e6 += -net_e6 if other.spec.condition == "below" else net_e6
+                total_e6 += other.direction * account.net_e6()
         return total_e6
 
     def _refresh(self) -> None:
@@ -180,6 +211,10 @@ class Capital:
         if seen == self._seen:
             return
         self._seen = seen
+        self._attribute()
+
+    def _attribute(self) -> None:
+        orders, ledger = self._orders, self._ledger
         self._by_market = {}
         shares: dict[str, list[int]] = {name: list(by) for name, by in self._filled.items()}
         for order in orders.all_open():
@@ -214,8 +249,5 @@ def _index(engine: str) -> int:
 
 def _position_risk_e6(account: Account) -> int:
     """What can be lost of what is held, without the open orders."""
-    cost_e6 = account.now.cost_e6()
-    worst_e6 = 0
-    for token in (YES, NO):
-        worst_e6 = max(worst_e6, cost_e6 - account.now.holding(token).provisional_e6)
-    return worst_e6
+    now = account.now
+    return max(0, now.cost_e6() - min(now.yes.provisional_e6, now.no.provisional_e6))

@@ -4,7 +4,7 @@ from typing import Final, final
 
 from polytrade.core.effects import Effect, PhaseChanged
 from polytrade.core.events import MarketListed, MarketResolved
-from polytrade.core.ledger import Booked, Ledger
+from polytrade.core.ledger import Booked, Ledger, Mark
 from polytrade.core.limits import RiskState
 from polytrade.core.market import (
     PENDING_RESOLUTION,
@@ -61,8 +61,7 @@ class Cycle:
         quality: Quality,
         by_symbol: dict[str, list[MarketState]],
     ) -> None:
-        self._settings = settings
-        self._fair = fair
+        self.rewire(settings, fair)
         self._references = references
         self._orders = orders
         self._ledger = ledger
@@ -72,6 +71,11 @@ class Cycle:
         self.markets: dict[str, MarketState] = {}
         self.by_symbol = by_symbol
         self.retired: dict[str, int] = {}
+
+    def rewire(self, settings: EngineSettings, fair: FairValue) -> None:
+        """Go on by other settings and another model; the markets stay."""
+        self._settings = settings
+        self._fair = fair
 
     def listed(self, event: MarketListed) -> MarketState:
         """The market of a listing: new, or with its changed terms."""
@@ -122,6 +126,15 @@ class Cycle:
         effects.append(PhaseChanged(event.market, REDEEMED))
         self.retired[event.market] = event.ts_ns
 
+    def marks(self) -> dict[str, Mark]:
+        """Where each unresolved market's YES trades, or traded last; without the never traded."""
+        marks: dict[str, Mark] = {}
+        for name, market in self.markets.items():
+            bid_e4, ask_e4 = market.mark_e4()
+            if market.winner == UNRESOLVED and bid_e4 >= 0:
+                marks[name] = Mark(bid_e4, ask_e4)
+        return marks
+
     def retire(self, ts_ns: int) -> None:
         """Drop markets that are over, unless something of them is still held or reserved."""
         for name, market in self.markets.items():
@@ -155,7 +168,7 @@ class Cycle:
 
 
 def _predict(market: MarketState, reference: SymbolReference | None) -> int:
-    """Our own call of the outcome: 0 YES, 1 NO, -1 when nothing is known."""
+    """Our own call of the outcome: YES, NO, or -1 when nothing is known."""
     if reference is None or market.strike_e8 <= 0:
         return -1
     spec = market.spec
@@ -163,5 +176,4 @@ def _predict(market: MarketState, reference: SymbolReference | None) -> int:
     value = series.at(spec.end_ns // MS_NS, PREDICT_TOLERANCE_MS) or reference.price
     if value <= 0.0:
         return -1
-    above = value >= market.strike_e8 / 1e8
-    return 0 if above != (spec.condition == "below") else 1
+    return market.outcome(value)

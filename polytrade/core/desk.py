@@ -5,9 +5,10 @@ from typing import Final, final
 from polytrade.core.effects import CancelOrder, Effect, PlaceOrder, Refused
 from polytrade.core.ids import BUY, SELL, YES
 from polytrade.core.ledger import Ledger
+from polytrade.core.limit_rules import calm
 from polytrade.core.limits import (
     FLATTEN,
-    LIMITS,
+    STANDING,
     Approved,
     Blocked,
     Context,
@@ -23,10 +24,6 @@ from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import ARB, MAKER, TAKER
 from polytrade.core.units import ONE_E4, ONE_E6
 
-LAST_STANDING: Final = "not_accepting_orders"
-STANDING: Final = LIMITS[: [limit.name for limit in LIMITS].index(LAST_STANDING) + 1]
-"""The limits that look at the market and the account, not at the order: while one of them blocks,
-nothing rests either."""
 PASSING: Final = (*[limit.name for limit in STANDING], "rate_budget_global", "rate_budget_market")
 """Limits that pass with time: the same order may be sent later."""
 SENT: Final = ""
@@ -67,14 +64,13 @@ class Desk:
         spec, trust, book = market.spec, market.trust, market.book
         account = self._ledger.account(spec.market)
         assert account is not None, f"{spec.market} has no account"
-        valid = trust.valid
-        reason = "crossed" if valid else f"{trust.state}: {trust.reason}"
+        valid, fair = trust.valid, market.fair
         facts = MarketFacts(
             valid and (crossed or not book.crossed),
-            reason,
+            "crossed" if valid else f"{trust.state}: {trust.reason}",
             book.bid_e4,
             book.ask_e4,
-            round(market.fair * ONE_E4) if market.fair >= 0.0 else -1,
+            round(fair * ONE_E4) if fair >= 0.0 else -1,
             ts_ns - reference.ts_ns if reference is not None and reference.ts_ns else -1,
             market.phase,
             spec.accepting and not spec.closed,
@@ -83,13 +79,15 @@ class Desk:
             book.tick_e4,
             spec.min_size_e6,
             spec.symbol,
-            round(market.fair * ONE_E6) if market.fair >= 0.0 else -1,
+            round(fair * ONE_E6) if fair >= 0.0 else -1,
         )
         return Context(ts_ns, self._risk, self._ledger, self._orders, account, facts)
 
     def standing(self, context: Context) -> str:
         """The first limit that stops any order of the market now; empty when none does."""
         probe = self._probe
+        if calm(probe, context):
+            return ""
         for limit in STANDING:
             if isinstance(limit.check(probe, context, 0), str):
                 if limit.name == "loss_streak":  # acknowledged, as a refused order would
@@ -159,7 +157,8 @@ class Desk:
 
     def settle(self, market: str, side: int) -> None:
         """The maker is refused nothing on this side of YES any more."""
-        self._last_refusal.pop((market, MAKER, side), None)
+        if self._last_refusal:
+            self._last_refusal.pop((market, MAKER, side), None)
 
     def waits(self, market: str, side: int, ts_ns: int) -> bool:
         """Whether the maker's wish on this side was refused for a rate budget that is still spent.

@@ -120,6 +120,27 @@ class Engine:
         self._marked_ns = 0
         self._decided_ns = 0
 
+    def rewire(
+        self,
+        settings: EngineSettings,
+        fair: FairValue,
+        maker: Maker,
+        taker: Taker,
+        allocator: Allocator,
+    ) -> None:
+        """Decide by other settings and plugins from the next event on; call it between two.
+
+        Everything that happened stays: orders, money, books, measures, running cooldowns. How books
+        are checked (`hash_mode`, `reorder_ns`) changes for markets listed from now on.
+        """
+        self.settings = settings
+        self.fair = fair
+        for reference in self.references.values():
+            reference.vol_fast_s = settings.vol_fast_s
+            reference.vol_slow_s = settings.vol_slow_s
+        self._cycle.rewire(settings, fair)
+        self.quoter.rewire(settings, fair, maker, taker, allocator)
+
     @property
     def fills(self) -> int:
         """Fills of our orders so far."""
@@ -155,7 +176,11 @@ class Engine:
         return effects
 
     def _on_rare(self, event: Event, effects: list[Effect]) -> None:
-        if isinstance(event, MarketListed):
+        if isinstance(event, ORDER_EVENTS):
+            self._decide(self._booker.order(event, effects), effects)
+        elif isinstance(event, MONEY_EVENTS):
+            self._on_money(event, effects)
+        elif isinstance(event, MarketListed):
             self._on_listed(event, effects)
         elif isinstance(event, MarketResolved):
             self._cycle.resolved(event, effects)
@@ -184,8 +209,6 @@ class Engine:
         elif isinstance(event, RunStarted):
             assert self.events == 1, "a run starts once"
             self.ledger.deposit(event.cash_e6)
-        else:
-            self._on_money(event, effects)
 
     # -- market data ----------------------------------------------------------------------------
 
@@ -235,10 +258,7 @@ class Engine:
         """The venue's own best prices: counted, never a state (they may come first)."""
         market = self.markets.get(event.market)
         if market is not None and event.token == YES:
-            if market.book.bid_e4 == event.bid_e4 and market.book.ask_e4 == event.ask_e4:
-                self._quality.stated_agreed += 1
-            else:
-                self._quality.stated_differed += 1
+            self._quality.stated(event, market.book)
 
     def _on_trust(self, market: MarketState, effects: list[Effect]) -> None:
         trust = market.trust
@@ -319,15 +339,12 @@ class Engine:
     # -- orders and money -----------------------------------------------------------------------
 
     def _on_money(self, event: Event, effects: list[Effect]) -> None:
-        if isinstance(event, ORDER_EVENTS):
-            self._decide(self._booker.order(event, effects), effects)
-        elif isinstance(event, MONEY_EVENTS):
-            name = self._booker.money(event, effects)
-            market = self.markets.get(name)
-            if market is not None and isinstance(event, PairsSplit):
-                reference = self.references.get(market.spec.symbol)
-                self.quoter.split(market, reference, self.ts_ns, effects)
-            self._decide(name, effects)
+        name = self._booker.money(event, effects)
+        market = self.markets.get(name)
+        if market is not None and isinstance(event, PairsSplit):
+            reference = self.references.get(market.spec.symbol)
+            self.quoter.split(market, reference, self.ts_ns, effects)
+        self._decide(name, effects)
 
     def _decide(self, name: str, effects: list[Effect]) -> None:
         market = self.markets.get(name)
@@ -361,7 +378,7 @@ class Engine:
             self._cycle.retire(ts_ns)
 
     def _unfinished(self, name: str) -> bool:
-        return bool(self.orders.of_market(name)) or name in self.quoter.flattening
+        return self.orders.any_in(name) or name in self.quoter.flattening
 
     def _decide_all(self, effects: list[Effect]) -> None:
         for name in self.markets:
@@ -375,12 +392,7 @@ class Engine:
 
     def marks(self) -> dict[str, Mark]:
         """Where each unresolved market's YES trades, or traded last; without the never traded."""
-        marks: dict[str, Mark] = {}
-        for name, market in self.markets.items():
-            bid_e4, ask_e4 = market.mark_e4()
-            if market.winner == UNRESOLVED and bid_e4 >= 0:
-                marks[name] = Mark(bid_e4, ask_e4)
-        return marks
+        return self._cycle.marks()
 
     def quality(self) -> dict[str, int]:
         """Data quality so far: see `quality.QUALITY`."""

@@ -64,8 +64,9 @@ class ClockTicked(Event):
 @final
 class MarketListed(Event):
     """What is known of a market now; sent again, whole, whenever something of it changes.
-    `condition` is `updown`, `above`, `below` or `other`; `settle` is `spot`, `twap` or `none`;
-    `strike_e8` is -1 while unknown, `threshold` markets carry theirs from the start.
+    `condition` is `updown`, `above`, `below`, `range` or `other`; `settle` is `spot`, `twap` or
+    `none`; `strike_e8` is -1 while unknown, only `updown` markets learn theirs after the start.
+    A `range` pays from `strike_e8` to below `upper_e8`, which is 0 for every other condition.
     `fee_rate_e6` is the taker rate of protocols 8.1 in millionths.
     """
 
@@ -93,6 +94,7 @@ class MarketListed(Event):
         "closed",
         "taker_delay_ms",
         "version",
+        "upper_e8",
     )
     __slots__ = (
         "accepting",
@@ -114,6 +116,7 @@ class MarketListed(Event):
         "symbol",
         "taker_delay_ms",
         "tick_e4",
+        "upper_e8",
         "version",
         "yes",
     )
@@ -142,6 +145,7 @@ class MarketListed(Event):
         closed: bool,
         taker_delay_ms: int,
         version: str,
+        upper_e8: int = 0,
     ) -> None:
         self.ts_ns = ts_ns
         self.market = market
@@ -165,6 +169,7 @@ class MarketListed(Event):
         self.closed = closed
         self.taker_delay_ms = taker_delay_ms
         self.version = version
+        self.upper_e8 = upper_e8
 
 
 @final
@@ -769,6 +774,8 @@ def event_from_row(row: list[object]) -> Event:
     kind = EVENTS.get(str(row[0])) if row else None
     if kind is None:
         raise ValueError(f"unknown event tag {row[0] if row else None!r}")
+    if kind is MarketListed and len(row) == len(kind.FIELDS):
+        row = [*row, 0]  # journals from before range markets have no upper bound
     if len(row) != len(kind.FIELDS) + 1:
         raise ValueError(f"{kind.TAG}: expected {len(kind.FIELDS)} fields, found {len(row) - 1}")
     if kind is BookReplaced:

@@ -132,10 +132,17 @@ class Ladder:
     def levels(self, most: int) -> list[tuple[int, int]]:
         """Up to `most` (price_e4, size_e6), best first."""
         found: list[tuple[int, int]] = []
-        for at in range(len(self._keys) - 1, max(len(self._keys) - most, 0) - 1, -1):
-            index = self._keys[at] * self._sign
+        for key in reversed(self._keys[-most:]):
+            index = key * self._sign
             found.append((index * self.step_e4, self.sizes[index]))
         return found
+
+    def top_e6(self, most: int) -> int:
+        """The shares resting on the best `most` levels."""
+        total_e6, sizes, sign = 0, self.sizes, self._sign
+        for key in self._keys[-most:]:
+            total_e6 += sizes[key * sign]
+        return total_e6
 
     def text(self) -> bytes:
         """All levels in wire order, as inside a hash of this token's book."""

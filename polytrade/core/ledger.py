@@ -171,11 +171,12 @@ class Ledger:
 
         Fill ids name one fill of one order: a trade that fills two of ours has two.
         """
-        self.hold(order)
         account = self._accounts.get(order.market)
+        self.reservations.hold(order, account)
         if account is None:
             return self._fault(event.TAG, order.market, "unknown_market")
         if event.fill_id in self._pending:
+            self._expose(account)
             return self._fault(event.TAG, event.fill_id, "duplicate_fill")
         if order.side == BUY:
             money_e6 = notional_e6_up(event.price_e4, event.size_e6)
@@ -188,7 +189,7 @@ class Ledger:
             FILL, order.token, order.side, event.size_e6, money_e6, event.fee_e6, event.fill_id
         )
         self._pending[event.fill_id] = account
-        before = account.now.copy()
+        before = account.now.flows()
         account.append(record)
         if len(account.records) > RECORDS_MAX:
             self._settle(account, account.oldest_unsettled())
@@ -202,7 +203,7 @@ class Ledger:
             account = self._pending.get(event.fill_id)
             if account is None:
                 return self._fault(event.TAG, event.fill_id, "not_pending")
-            before = account.now.copy()
+            before = account.now.flows()
             if isinstance(event, FillConfirmed):
                 self._settle(account, event.fill_id)
             else:
@@ -301,7 +302,7 @@ class Ledger:
         now = account.now
         if merge and size_e6 > min(now.yes.provisional_e6, now.no.provisional_e6):
             return self._fault(tag, market, "merge_exceeds_position")
-        before = now.copy()
+        before = now.flows()
         account.append(Record(MERGE if merge else SPLIT, YES, BUY, size_e6, size_e6, 0, ""))
         return self._book(account, before, merge)
 
@@ -315,15 +316,15 @@ class Ledger:
             repeated = account.winner == event.winner
             why = "resolved_again" if repeated else "resolved_otherwise"
             return self._fault(event.TAG, event.market, why)
-        before = account.now.copy()
+        before, held = account.now.flows(), not account.now.flat()
         account.winner = event.winner
         account.append(Record(REDEEM, event.winner, SELL, 0, 0, 0, ""))
-        return self._book(account, before, not before.flat())
+        return self._book(account, before, held)
 
     def _rebate(self, event: RebatePaid) -> Booked | LedgerFault:
         account = self._accounts.get(event.market)
         if account is not None:
-            before = account.now.copy()
+            before = account.now.flows()
             account.append(Record(REBATE, YES, BUY, 0, event.cash_e6, 0, ""))
             return self._book(account, before, False)
         self._closed.rebates_e6 += event.cash_e6
@@ -331,15 +332,16 @@ class Ledger:
         self.cash_e6 += event.cash_e6
         return Booked(event.market, event.cash_e6, 0, 0, False)
 
-    def _book(self, account: Account, before: Sheet, closed: bool) -> Booked:
+    def _book(self, account: Account, before: tuple[int, int, int, int], closed: bool) -> Booked:
         now = account.now
-        cash_e6 = now.cash_e6() - before.cash_e6()
-        realized_e6 = now.realized_e6 - before.realized_e6
-        fees_e6 = now.fees_e6 - before.fees_e6
+        cash_before, realized_before, fees_before, rebates_before = before
+        cash_e6 = now.cash_e6() - cash_before
+        realized_e6 = now.realized_e6 - realized_before
+        fees_e6 = now.fees_e6 - fees_before
         self.cash_e6 += cash_e6
         self.realized_e6 += realized_e6
         self.fees_e6 += fees_e6
-        self.rebates_e6 += now.rebates_e6 - before.rebates_e6
+        self.rebates_e6 += now.rebates_e6 - rebates_before
         oversold = now.yes.confirmed_e6() < 0 or now.no.confirmed_e6() < 0
         if oversold and not account.oversold:
             self._count("oversold")

@@ -8,7 +8,7 @@ from typing import Final
 from polytrade.core.accounts import raises_net
 from polytrade.core.ids import BUY, NO, YES
 from polytrade.core.reservations import worst_cost_e6
-from polytrade.core.risk import HALT, REDUCE, Context, MarketFacts, Request
+from polytrade.core.risk import HALT, REDUCE, RUN, Context, MarketFacts, Request
 from polytrade.core.units import (
     MS_NS,
     ONE_E4,
@@ -118,6 +118,29 @@ def book_invalid(request: Request, context: Context, size_e6: int) -> Verdict:
     """Limit `book_invalid`."""
     facts = context.facts
     return facts.book_reason if not facts.book_valid and not _stale(facts) else None
+
+
+def calm(request: Request, context: Context) -> bool:
+    """Whether no limit on market and account stops the request, which is no flatten order.
+
+    One look for what holds nearly always: True only when each of them passes (a test proves it for
+    any state), False when they must be asked one by one.
+    """
+    risk, facts, ts_ns = context.risk, context.facts, context.ts_ns
+    settings = risk.settings
+    return (
+        risk.mode == RUN
+        and not risk.paused
+        and ts_ns >= risk.cooldown_until_ns
+        and 0 <= facts.reference_age_ns <= settings.stale_reference_ns
+        and facts.book_valid
+        and abs(risk.clock_skew_ms) <= settings.max_clock_skew_ms
+        and (not facts.end_ns or facts.end_ns - ts_ns > settings.no_quote_before_end_ns)
+        and facts.phase in TRADING_PHASES
+        and facts.accepting
+        and (risk.equity_e6 >= risk.peak_e6 or drawdown_stop(request, context, 0) is None)
+        and (risk.equity_e6 >= risk.day_base_e6 or daily_loss(request, context, 0) is None)
+    )
 
 
 def _stale(facts: MarketFacts) -> bool:
@@ -248,6 +271,8 @@ def _within(request: Request, context: Context, size_e6: int, most_e6: int) -> V
     reduces the position always fits.
     """
     account = context.account
+    if request.post_only and account.exposure_e6 + size_e6 <= most_e6:
+        return None  # without a fee no share costs more than 1
     reducible_e6 = account.reducible_e6(request.token, request.side)
     if size_e6 <= reducible_e6:
         return None
@@ -264,8 +289,10 @@ def balance(request: Request, context: Context, size_e6: int) -> Verdict:
     account = context.account
     if request.side != BUY:
         return account.sellable_e6(request.token)
-    rate_e6 = 0 if request.post_only else account.fee_rate_e6
     cash_e6 = context.ledger.available_e6()
+    if request.post_only and size_e6 <= cash_e6:
+        return None
+    rate_e6 = 0 if request.post_only else account.fee_rate_e6
     return _most_e6(BUY, request.price_e4, size_e6, rate_e6, account.fee_exponent, cash_e6)
 
 

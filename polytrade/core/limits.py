@@ -28,8 +28,10 @@ __all__ = [
     "FLATTEN",
     "HALT",
     "LIMITS",
+    "OF_ORDER",
     "REDUCE",
     "RUN",
+    "STANDING",
     "Approved",
     "Blocked",
     "Context",
@@ -166,6 +168,12 @@ LIMITS: Final = (
     ),
 )
 """Every limit in the order it is asked (spec, models: risk)."""
+LAST_STANDING: Final = "not_accepting_orders"
+STANDING: Final = LIMITS[: [limit.name for limit in LIMITS].index(LAST_STANDING) + 1]
+"""The limits that look at the market and the account, not at the order: while one of them blocks,
+nothing rests either."""
+OF_ORDER: Final = LIMITS[len(STANDING) :]
+"""Those that look at the order."""
 
 
 def check(request: Request, context: Context) -> Approved | Blocked:
@@ -218,7 +226,8 @@ def _pass(request: Request, context: Context, wanted_e6: int) -> Approved | Bloc
     size_e6 = step_down(wanted_e6, SIZE_STEP_E6)
     capped_by = ""
     flattens = request.flattens()
-    for limit in LIMITS:
+    limits = OF_ORDER if not flattens and rules.calm(request, context) else LIMITS
+    for limit in limits:
         if flattens and limit.spares_flatten:
             continue
         verdict = limit.check(request, context, size_e6)

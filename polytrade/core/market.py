@@ -4,6 +4,7 @@ from typing import Final, final
 
 from polytrade.core.book import Book
 from polytrade.core.events import BookChanged, BookReplaced, MarketListed
+from polytrade.core.ids import NO, YES
 from polytrade.core.reference import SymbolReference
 from polytrade.core.trust import COLD, BookTrust
 from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS
@@ -23,6 +24,7 @@ STRIKE_TOLERANCE_MS: Final = 1_500
 LATE_NS: Final = SECOND_NS
 """A message is late that is so much older than a silence would be noticed: the venue's clock is
 known to half a second, and its socket is seldom slower than the other half."""
+_DIRECTIONS: Final = {"updown": 1, "above": 1, "below": -1}
 
 
 @final
@@ -80,6 +82,31 @@ class MarketState:
         """Whether the market is decided by a price at a time (and so needs a strike)."""
         return self.spec.condition != "other"
 
+    @property
+    def direction(self) -> int:
+        """1 when YES gains as the price rises, -1 when it loses; 0 when that depends on where the
+        price is (a range) or no price decides.
+        """
+        return _DIRECTIONS.get(self.spec.condition, 0)
+
+    def outcome(self, value: float) -> int:
+        """Who wins, YES or NO, when the price settles at `value` USD; the strike must be known.
+
+        A tie is Up. A border of two ranges belongs to the higher one, the open one at the top
+        included; a threshold by itself asks for a price above it.
+        """
+        spec = self.spec
+        value_e8 = round(value * 1e8)
+        if spec.condition == "below":
+            paid = value_e8 < self.strike_e8
+        elif spec.condition == "range":
+            paid = self.strike_e8 <= value_e8 < spec.upper_e8
+        elif spec.condition == "above" and not spec.neg_risk:
+            paid = value_e8 > self.strike_e8
+        else:
+            paid = value_e8 >= self.strike_e8
+        return YES if paid else NO
+
     def late(self, event: BookChanged | BookReplaced, skew_ms: int, stale_ns: int) -> bool:
         """Whether an event of a market that is never silent is too old to say how it stands.
 
@@ -91,9 +118,7 @@ class MarketState:
     @property
     def mid(self) -> float:
         """The middle of the best bid and ask of YES as a probability; -1.0 on a one-sided book."""
-        if not self.book.two_sided:
-            return -1.0
-        return (self.book.bid_e4 + self.book.ask_e4) / (2 * ONE_E4)
+        return self.book.mid
 
     @property
     def spread_e4(self) -> int:

@@ -24,6 +24,10 @@ class Merger:
         # When, and how many pairs; they are no longer ours to sell.
         self._asked: dict[str, tuple[int, int]] = {}
 
+    def configure(self, merge_at_e6: int) -> None:
+        """Ask from another number of pairs on; what is under way stays."""
+        self._merge_at_e6 = merge_at_e6
+
     def pursue(
         self,
         market: MarketState,
@@ -33,15 +37,17 @@ class Merger:
         effects: list[Effect],
     ) -> None:
         """Ask for a merge of all settled, unpromised pairs; with `every`, however few."""
-        if not account.now.yes.provisional_e6 or not account.now.no.provisional_e6:
-            return
+        least_e6 = SIZE_STEP_E6 if every else max(self._merge_at_e6, SIZE_STEP_E6)
+        now = account.now
+        if now.yes.provisional_e6 < least_e6 or now.no.provisional_e6 < least_e6:
+            return  # what may be sold is never more than what is held
         name = market.spec.market
+        asked = self._asked.get(name)
+        if asked is not None and ts_ns - asked[0] < MERGE_RETRY_NS:
+            return
         pairs_e6 = min(account.sellable_e6(YES), account.sellable_e6(NO))
         pairs_e6 = step_down(pairs_e6, SIZE_STEP_E6)
-        least_e6 = SIZE_STEP_E6 if every else self._merge_at_e6
-        if pairs_e6 < max(least_e6, SIZE_STEP_E6) or market.winner != UNRESOLVED:
-            return
-        if name in self._asked and ts_ns - self._asked[name][0] < MERGE_RETRY_NS:
+        if pairs_e6 < least_e6 or market.winner != UNRESOLVED:
             return
         self._asked[name] = (ts_ns, pairs_e6)
         effects.append(MergePairs(name, pairs_e6))

@@ -153,9 +153,9 @@ class Order:
 
     def open_e6(self) -> int:
         """Shares that may still fill: nothing once the order is closed."""
-        if self.state >= FILLED:
+        if self.state >= FILLED or self.filled_e6 >= self.size_e6:
             return 0
-        return max(0, self.size_e6 - self.filled_e6)
+        return self.size_e6 - self.filled_e6
 
     def __repr__(self) -> str:
         return f"Order({self.order_id} {STATE_NAMES[self.state]} {self.filled_e6}/{self.size_e6})"
@@ -251,6 +251,10 @@ class Orders:
         """The market's open orders, oldest first."""
         orders = self._by_market.get(market)
         return [] if orders is None else list(orders.values())
+
+    def any_in(self, market: str) -> bool:
+        """Whether an order of the market is open."""
+        return market in self._by_market
 
     def all_open(self) -> list[Order]:
         """Every open order, oldest first."""

@@ -124,6 +124,7 @@ class Pairs:
         "_desk",
         "_ended_ns",
         "_ledger",
+        "_opens",
         "_orders",
         "_sets",
         "_settings",
@@ -139,6 +140,7 @@ class Pairs:
         capital: Capital,
     ) -> None:
         self._settings = settings
+        self._opens = settings is not None
         self._orders = orders
         self._ledger = ledger
         self._desk = desk
@@ -146,6 +148,12 @@ class Pairs:
         self._sets: dict[str, _Set] = {}
         self._ended_ns: dict[str, int] = {}
         self.done: dict[str, int] = {}
+
+    def configure(self, settings: PairSettings | None) -> None:
+        """Trade by other settings. Without any no set is opened; those under way are finished."""
+        self._opens = settings is not None
+        if settings is not None:
+            self._settings = settings
 
     def busy(self, market: str) -> bool:
         """Whether a set is under way in the market."""
@@ -165,7 +173,7 @@ class Pairs:
         """Whether `pursue` has something to do: cheap, for every decision."""
         if market.spec.market in self._sets:
             return True
-        return self._settings is not None and market.book.crossed and market.phase == OPEN
+        return self._opens and market.book.crossed and market.phase == OPEN
 
     def pursue(self, market: MarketState, context: Context, effects: list[Effect]) -> None:
         """Open a set, or move on the one under way. `context` takes a crossed book as valid."""

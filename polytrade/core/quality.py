@@ -2,6 +2,8 @@
 
 from typing import Final, final
 
+from polytrade.core.book import Book
+from polytrade.core.events import BestQuoted
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
 
@@ -36,6 +38,13 @@ class Quality:
         self.stated_agreed = 0
         self.stated_differed = 0
         self.unknown_market = 0
+
+    def stated(self, event: BestQuoted, book: Book) -> None:
+        """The venue's word on its best prices, against the book's."""
+        if book.bid_e4 == event.bid_e4 and book.ask_e4 == event.ask_e4:
+            self.stated_agreed += 1
+        else:
+            self.stated_differed += 1
 
     def forget(self, market: MarketState) -> None:
         """Keep what a market counted."""

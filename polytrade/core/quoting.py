@@ -1,25 +1,20 @@
-"""What rests against what is wanted: fair value, the maker's wishes, limits, the difference.
+"""A decision: fair value, the maker's wishes, what rests, what is taken, complete sets."""
 
-At most one order of the maker a side of YES in each market. An order that no longer fits is
-cancelled first and replaced only when it is gone, so that both can never fill; one that still fits
-is left alone, because its place in the queue has value.
-"""
+from typing import final
 
-from typing import Final, final
-
-from polytrade.core.accounts import Account, raises_net
+from polytrade.core.accounts import Account
 from polytrade.core.capital import Capital
-from polytrade.core.desk import SENT, Desk, yes_side
+from polytrade.core.desk import Desk
 from polytrade.core.effects import Effect, QuoteStateChanged
 from polytrade.core.flattening import Flattener
-from polytrade.core.ids import BUY, NO, SELL
 from polytrade.core.ledger import Ledger
-from polytrade.core.limits import REDUCE, Context, Request, RiskState
+from polytrade.core.limits import Context, RiskState
 from polytrade.core.market import OPEN, MarketState
 from polytrade.core.merging import Merger
-from polytrade.core.orders import LIVE, Order, Orders
+from polytrade.core.orders import Order, Orders
 from polytrade.core.pairs import Pairs
 from polytrade.core.reference import SymbolReference
+from polytrade.core.resting import Resting
 from polytrade.core.roles import (
     DANGER,
     MAKER,
@@ -36,12 +31,6 @@ from polytrade.core.roles import (
 from polytrade.core.settings import EngineSettings
 from polytrade.core.taking import Taking
 from polytrade.core.toxicity import Toxicity
-from polytrade.core.units import MS_NS, ONE_E4
-
-REFUSED_WAIT_NS: Final = 500 * MS_NS
-"""After the venue refused an order its market waits: a post-only race is not retried at once, and a
-broken market does not use up the rate budget."""
-NEVER_NS: Final = -(1 << 62)
 
 
 @final
@@ -49,7 +38,6 @@ class Quoter:
     """Decides one market at a time; the engine says when."""
 
     __slots__ = (
-        "_cut",
         "_desk",
         "_fair",
         "_flattener",
@@ -57,9 +45,7 @@ class Quoter:
         "_maker",
         "_merger",
         "_orders",
-        "_refused_ns",
-        "_risk",
-        "_settings",
+        "_resting",
         "capital",
         "decisions",
         "pairs",
@@ -79,23 +65,37 @@ class Quoter:
         ledger: Ledger,
         risk: RiskState,
     ) -> None:
-        self._settings = settings
         self._fair = fair
         self._maker = maker
         self._orders = orders
         self._ledger = ledger
-        self._risk = risk
         self._desk = Desk(orders, ledger, risk)
         self._flattener = Flattener(self._desk)
         self._merger = Merger(settings.merge_at_e6)
-        self._refused_ns: dict[str, int] = {}
-        # By market and side of YES: what the limits cut off the wish that rests there.
-        self._cut: dict[tuple[str, int], int] = {}
+        self._resting = Resting(settings, orders, risk, self._desk, self._merger)
         self.capital = Capital(settings, allocator, by_symbol, orders, ledger, risk)
-        self.taking = Taking(settings, taker, orders, self._desk, self.capital)
+        self.taking = Taking(settings, taker, self._desk, self.capital)
         self.pairs = Pairs(settings.pairs, orders, ledger, self._desk, self.capital)
         self.toxicity = Toxicity(settings.toxicity)
         self.decisions = 0
+
+    def rewire(
+        self,
+        settings: EngineSettings,
+        fair: FairValue,
+        maker: Maker,
+        taker: Taker,
+        allocator: Allocator,
+    ) -> None:
+        """Decide by other settings and plugins; everything that happened stays."""
+        self._fair = fair
+        self._maker = maker
+        self._resting.configure(settings)
+        self._merger.configure(settings.merge_at_e6)
+        self.capital.rewire(settings, allocator)
+        self.taking.rewire(settings, taker)
+        self.pairs.configure(settings.pairs)
+        self.toxicity.apply(settings.toxicity)
 
     @property
     def flattening(self) -> dict[str, int]:
@@ -138,6 +138,7 @@ class Quoter:
         context = self._desk.context(market, reference, ts_ns)
         wishes: list[Wish] = []
         view: View | None = None
+        barred = ""
         if flattening:
             state = "no_quote_flattening"
         elif pairing:
@@ -148,12 +149,13 @@ class Quoter:
                 state = f"risk:{stopped}"
             else:
                 view = self._see(market, reference, estimate, account, ts_ns)
-                wishes, state = self._wishes(view, account)
-        self._reconcile(market, wishes, resting, context, effects)
-        if flattening and self._may_close(name, ts_ns):
+                barred = self._barred(view)
+                wishes, state = self._wishes(view, barred, account)
+        self._resting.reconcile(market, wishes, resting, context, view, effects)
+        if flattening and self._resting.may_close(name, ts_ns):
             self._flattener.pursue(market, context, effects)
         if view is not None:
-            self._take(view, context, effects)
+            self._take(view, barred, context, resting, effects)
         if not flattening and self.pairs.wanted(market):
             self._pair(market, reference, ts_ns, effects)
         if wishes:
@@ -170,7 +172,7 @@ class Quoter:
 
     def refused(self, market: str, ts_ns: int) -> None:
         """The venue refused an order: leave its market alone for a moment."""
-        self._refused_ns[market] = ts_ns
+        self._resting.refused(market, ts_ns)
 
     def merged(self, market: str) -> None:
         """A merge was answered; the next may be asked for."""
@@ -190,9 +192,7 @@ class Quoter:
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
         self._merger.forget(market)
-        self._refused_ns.pop(market, None)
-        self._cut.pop((market, BUY), None)
-        self._cut.pop((market, SELL), None)
+        self._resting.forget(market)
         self._flattener.forget(market)
         self._desk.forget(market)
         self.capital.forget(market)
@@ -222,18 +222,15 @@ class Quoter:
         self.toxicity.fill(view)
         return view
 
-    def _wishes(self, view: View, account: Account) -> tuple[list[Wish], str]:
+    def _wishes(self, view: View, barred: str, account: Account) -> tuple[list[Wish], str]:
         """What the maker wants, at the sizes that are wanted, or why nothing."""
-        barred = self._barred(view)
         if barred:
             return [], f"no_quote_{barred}"
         wishes, reason = self._maker.quotes(view)
         self.toxicity.decided(account.market, bool(wishes), view.ts_ns)
         if not wishes:
             return [], reason
-        reason = self.capital.allocate(view, account, MAKER)
-        if reason:
-            return [], f"no_quote_{reason}"
+        self.capital.allocate(view, account, MAKER)
         sized: list[Wish] = []
         for wish in wishes:
             answer = self.capital.sized(wish, view, account, True)
@@ -251,17 +248,23 @@ class Quoter:
             return ""
         return "score" if view.score < self.toxicity.settings.min_market_score else "rank"
 
-    def _take(self, view: View, context: Context, effects: list[Effect]) -> None:
+    def _take(
+        self,
+        view: View,
+        barred: str,
+        context: Context,
+        resting: list[Order],
+        effects: list[Effect],
+    ) -> None:
         name = context.account.market
-        barred = self._barred(view)
         if not barred and self._merger.busy(name):
             barred = "merging"
-        if not barred and not self._rested(name, context.ts_ns):
+        if not barred and not self._resting.rested(name, context.ts_ns):
             barred = "refused"
         if barred:
             self.taking.skipped(f"no_take_{barred}")
         else:
-            self.taking.pursue(view, context, effects)
+            self.taking.pursue(view, context, resting, effects)
 
     def _pair(
         self,
@@ -272,99 +275,15 @@ class Quoter:
     ) -> None:
         """A set under way moves on; a new one waits while we have orders or a merge there."""
         name = market.spec.market
-        if not self.pairs.busy(name) and not self._may_close(name, ts_ns):
+        if not self.pairs.busy(name) and not self._resting.may_close(name, ts_ns):
             return
         # Legs take a crossed book, all that comes after them waits for a whole one.
         crossed = not self.pairs.busy(name)
         self.pairs.pursue(market, self._desk.context(market, reference, ts_ns, crossed), effects)
 
-    def _reconcile(
-        self,
-        market: MarketState,
-        wishes: list[Wish],
-        resting: list[Order],
-        context: Context,
-        effects: list[Effect],
-    ) -> None:
-        """Cancels first, then orders for the sides that are free."""
-        wanted: dict[int, Wish] = {yes_side(wish.token, wish.side): wish for wish in wishes}
-        busy: set[int] = set()
-        for order in resting:
-            if order.engine != MAKER:
-                continue
-            side = yes_side(order.token, order.side)
-            busy.add(side)
-            if order.state != LIVE or self._fits(order, wanted.get(side), market, context):
-                continue
-            reason = "replaced" if side in wanted else "unwanted"
-            self._desk.cancel(order, reason, context.ts_ns, effects)
-        for side in (BUY, SELL):
-            wish = wanted.get(side)
-            if wish is None:
-                self._desk.settle(market.spec.market, side)
-            elif side not in busy:
-                self._place(market, wish, side, context, effects)
-
-    def _fits(self, order: Order, wish: Wish | None, market: MarketState, context: Context) -> bool:
-        """Whether a resting order is near enough to what is wanted to keep its place.
-
-        One that is bolder or larger than wanted by more than the slack goes at once, one that is
-        shyer or smaller after `ttl_ms`. What the limits cut off when it was placed counts as
-        resting: it would be cut again.
-        """
-        if wish is None or wish.token != order.token or wish.side != order.side:
-            return False
-        if self._risk.mode == REDUCE and not _reduces(order, context.account):
-            return False
-        settings = self._settings
-        slack_e4 = settings.requote_ticks * market.book.tick_e4
-        bold_e4 = order.price_e4 - wish.price_e4
-        if order.side == SELL:
-            bold_e4 = -bold_e4
-        if bold_e4 > slack_e4 or (bold_e4 > 0 and not _has_edge(order, market)):
-            return False
-        cut_e6 = self._cut.get((order.market, yes_side(order.token, order.side)), 0)
-        over_e6 = order.open_e6() + cut_e6 - wish.size_e6
-        size_slack_e6 = wish.size_e6 * settings.requote_size_pct
-        if over_e6 > size_slack_e6:
-            return False
-        if bold_e4 >= -slack_e4 and over_e6 >= -size_slack_e6:
-            return True
-        # Too shy or too small does no harm: it goes once it is old and its successor may follow.
-        aged = context.ts_ns - order.placed_ns > settings.ttl_ns
-        return not (aged and self._risk.market_ready(order.market, context.ts_ns))
-
-    def _place(
-        self, market: MarketState, wish: Wish, side: int, context: Context, effects: list[Effect]
-    ) -> None:
-        name = market.spec.market
-        ts_ns = context.ts_ns
-        if not self._rested(name, ts_ns) or self._desk.waits(name, side, ts_ns):
-            return
-        size_e6 = wish.size_e6
-        promised_e6 = self._merger.promised_e6(name)
-        if wish.side == SELL and promised_e6:
-            free_e6 = context.account.sellable_e6(wish.token) - promised_e6
-            size_e6 = min(size_e6, max(0, free_e6))
-        token, price_e4, edge = wish.token, wish.price_e4, wish.edge_bps
-        request = Request(name, token, wish.side, price_e4, size_e6, "GTC", True, MAKER, edge)
-        if self._desk.send(request, context, effects) == SENT:
-            placed = self._orders.of_market(name)[-1]
-            self._cut[(name, side)] = wish.size_e6 - placed.size_e6
-
-    def _may_close(self, name: str, ts_ns: int) -> bool:
-        """Whether nothing of ours rests or merges in the market, nor was just refused."""
-        if self._orders.of_market(name) or self._merger.busy(name):
-            return False
-        return self._rested(name, ts_ns)
-
-    def _rested(self, name: str, ts_ns: int) -> bool:
-        """Whether the venue refused us nothing there for a moment."""
-        return ts_ns - self._refused_ns.get(name, NEVER_NS) >= REFUSED_WAIT_NS
-
     def _quoting(self, name: str) -> str:
         """What is said of a market with wishes."""
-        if self._orders.of_market(name):
+        if self._orders.any_in(name):
             return "quoting"
         limit = self._desk.refusal_of(name)
         return f"risk:{limit}" if limit else "no_quote_waiting"
@@ -373,18 +292,3 @@ class Quoter:
         if state != market.quote_state:
             market.quote_state = state
             effects.append(QuoteStateChanged(market.spec.market, state))
-
-
-def _has_edge(order: Order, market: MarketState) -> bool:
-    """Whether the order's own price is still on the right side of fair value."""
-    fair_e4 = market.fair * ONE_E4
-    if order.token == NO:
-        fair_e4 = ONE_E4 - fair_e4
-    return order.price_e4 < fair_e4 if order.side == BUY else order.price_e4 > fair_e4
-
-
-def _reduces(order: Order, account: Account) -> bool:
-    """Whether all open orders that move the position this way only take it towards 0."""
-    if raises_net(order.token, order.side):
-        return account.net_e6() + account.up_e6 <= 0
-    return account.net_e6() - account.down_e6 >= 0

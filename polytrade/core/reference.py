@@ -352,6 +352,8 @@ class SymbolReference:
 
     def disagreement(self, ts_ns: int) -> float:
         """The widest relative gap between live exchange sources, each corrected by its basis."""
+        if len(self.sources) < 2:
+            return 0.0
         low = high = 0.0
         for quote in self.sources.values():
             if ts_ns - quote.ts_ns >= SOURCE_SILENT_NS or not quote.basis_seen or quote.relayed:

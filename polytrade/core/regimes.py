@@ -8,7 +8,7 @@ in the specification of the models).
 from math import tanh
 from typing import Final, final
 
-from polytrade.core.units import ONE_E4
+from polytrade.core.units import MS_NS, ONE_E4
 
 SAFE: Final = 0
 CAUTION: Final = 1
@@ -18,6 +18,11 @@ REGIME_NAMES: Final = ("safe", "caution", "danger")
 WARM_UP: Final = "warmup_samples_lt_20"
 WARM_UP_SHARE: Final = 0.8
 """In the warm-up the score is at most this share of `safe_threshold`."""
+
+CAUTION_TTL_MS: Final = 600.0
+CAUTION_TTL_TOX_MS: Final = 480.0
+CAUTION_TTL_MIN_MS: Final = 50.0
+"""A quote's time to live in Caution: the first where `tox` is 0, less the second times `tox`."""
 
 MARKOUT_SCALE_BPS: Final = 20.0
 DANGER_ADDS: Final = (0.30, 0.25, 0.20)
@@ -85,46 +90,68 @@ class ToxicitySettings:
         self.max_spread_e4 = max_spread_e4
 
 
-def raw_score(
-    markout_1s: float,
-    markout_5s: float,
-    markout_10s: float,
-    spread_bps: float,
-    drift: float,
-    stale_ms: float,
-) -> float:
+@final
+class MarkoutWord:
+    """What a market's markouts alone say, kept until they or the settings change.
+
+    `raw` is their part of the raw score, `adds` the amounts on top of the score in order, `regime`
+    and `reason` what they make of the market whatever its score is.
+    """
+
+    __slots__ = ("adds", "markouts", "raw", "reason", "regime", "settings")
+
+    def __init__(self, settings: ToxicitySettings, markouts: tuple[float, float, float]) -> None:
+        self.settings = settings
+        self.markouts = markouts
+        one, five, ten = markouts
+        self.raw = 0.30 * max(0.0, -one) / MARKOUT_SCALE_BPS
+        self.raw += 0.25 * max(0.0, -five) / MARKOUT_SCALE_BPS
+        self.raw += 0.20 * max(0.0, -ten) / MARKOUT_SCALE_BPS
+        self.adds: list[float] = []
+        self.regime: int = SAFE
+        self.reason = ""
+        for at, markout in enumerate(markouts):
+            if markout <= settings.danger_bps[at]:
+                self.adds.append(DANGER_ADDS[at])
+                self._say(DANGER, f"{MARKOUT_NAMES[at]}_danger")
+            elif markout <= settings.caution_bps[at]:
+                self.adds.append(CAUTION_ADDS[at])
+                self._say(CAUTION, f"{MARKOUT_NAMES[at]}_caution")
+
+    def _say(self, regime: int, reason: str) -> None:
+        """The worst counts, of equal ones the first."""
+        if regime > self.regime:
+            self.regime = regime
+            self.reason = reason
+
+
+def raw_score(word: MarkoutWord, spread_bps: float, drift: float, stale_ms: float) -> float:
     """The weighted sum of what speaks against a market; 0 when nothing does."""
-    scale = MARKOUT_SCALE_BPS
-    raw = 0.30 * max(0.0, -markout_1s) / scale
-    raw += 0.25 * max(0.0, -markout_5s) / scale
-    raw += 0.20 * max(0.0, -markout_10s) / scale
-    raw += 0.10 * spread_bps / 50.0 + 0.10 * abs(drift) * 1e4 / 20.0
+    raw = word.raw + (0.10 * spread_bps / 50.0 + 0.10 * abs(drift) * 1e4 / 20.0)
     return raw + 0.05 * stale_ms / 1500.0
 
 
-def tox_score(settings: ToxicitySettings, raw: float, markouts: tuple[float, ...]) -> float:
+def tox_score(word: MarkoutWord, raw: float) -> float:
     """`2 * sigmoid(raw) - 1` and the amounts for markouts beyond the thresholds, in [0, 1]."""
     tox = tanh(raw / 2.0)
-    for at, markout in enumerate(markouts):
-        if markout <= settings.danger_bps[at]:
-            tox += DANGER_ADDS[at]
-        elif markout <= settings.caution_bps[at]:
-            tox += CAUTION_ADDS[at]
+    for add in word.adds:
+        tox += add
     return min(max(tox, 0.0), 1.0)
 
 
-def regime_at(
-    settings: ToxicitySettings, tox: float, markouts: tuple[float, ...]
-) -> tuple[int, str]:
+def regime_at(word: MarkoutWord, tox: float) -> tuple[int, str]:
     """The regime by score and by markouts, with the first thing that makes it so."""
-    for at, markout in enumerate(markouts):
-        if markout <= settings.danger_bps[at]:
-            return DANGER, f"{MARKOUT_NAMES[at]}_danger"
-    if tox >= settings.caution_threshold:
+    if word.regime == DANGER:
+        return DANGER, word.reason
+    if tox >= word.settings.caution_threshold:
         return DANGER, "tox_score_danger"
-    for at, markout in enumerate(markouts):
-        if markout <= settings.caution_bps[at]:
-            return CAUTION, f"{MARKOUT_NAMES[at]}_caution"
-    if tox >= settings.safe_threshold:
+    if word.regime == CAUTION:
+        return CAUTION, word.reason
+    if tox >= word.settings.safe_threshold:
         return CAUTION, "tox_score_caution"
     return SAFE, ""
+
+
+def caution_ttl_ns(tox: float) -> int:
+    """How long a quote keeps its place in Caution: `max(600 - 480 tox, 50)` ms."""
+    return round(max(CAUTION_TTL_MS - CAUTION_TTL_TOX_MS * tox, CAUTION_TTL_MIN_MS) * MS_NS)

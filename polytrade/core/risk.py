@@ -149,6 +149,13 @@ class RiskState:
         self._bucket: Bucket | None = None
         self._buckets: dict[str, Bucket] = {}
 
+    def configure(self, settings: RiskSettings) -> None:
+        """Limit by other settings from the next order on.
+
+        Modes, losses, budgets and a running cooldown stay; a lower budget cuts what was saved.
+        """
+        self.settings = settings
+
     def on_close(self, pnl_e6: int, ts_ns: int) -> None:
         """A position was closed in part or whole with this profit after fees."""
         limit = self.settings.max_loss_streak

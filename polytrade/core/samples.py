@@ -99,6 +99,11 @@ class PerSecond:
         self._buckets[self._second % len(self._buckets)] += amount
         self.total += amount
 
+    def count(self, amount: int) -> None:
+        """Count `amount` in the second that `move` or `add` came to last."""
+        self._buckets[self._second % len(self._buckets)] += amount
+        self.total += amount
+
     def move(self, ts_ns: int) -> None:
         """Let the time be `ts_ns`: what is older than the span no longer counts."""
         second = ts_ns // SECOND_NS

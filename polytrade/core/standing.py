@@ -11,6 +11,7 @@ from polytrade.core.ids import BUY, SELL
 from polytrade.core.market import MarketState
 from polytrade.core.markouts import HORIZONS_S
 from polytrade.core.reference import SOURCE_SILENT_NS, SymbolReference
+from polytrade.core.regimes import MarkoutWord
 from polytrade.core.samples import PerSecond, Samples
 from polytrade.core.units import MS_NS, SECOND_NS
 
@@ -38,6 +39,7 @@ class Standing:
     """
 
     __slots__ = (
+        "_book_changes",
         "_second",
         "active",
         "asked",
@@ -64,10 +66,13 @@ class Standing:
         "tox",
         "traded",
         "unquoted",
+        "word",
     )
 
     def __init__(self, market: MarketState, ts_ns: int) -> None:
         self.market = market
+        self.word: MarkoutWord | None = None
+        self._book_changes = -1
         self.markouts = [Samples(MARKOUTS_MAX, MARKOUTS_KEEP_NS) for _ in HORIZONS_S]
         self.samples = 0
         self.p50 = (0.0, 0.0, 0.0)
@@ -109,24 +114,28 @@ class Standing:
         if second != self._second:
             self._second = second
             self._move_on(ts_ns)
-        lost = market.windowed and (
+        windowed = market.windowed
+        self.decisions.count(1)
+        if windowed and (
             reference is None
             or reference.price <= 0.0
             or reference.age_ns(ts_ns) >= SOURCE_SILENT_NS
-        )
-        self.decisions.add(1, ts_ns)
-        self.missing.add(1 if lost else 0, ts_ns)
+        ):
+            self.missing.count(1)
         self.missing_rate = self.missing.total / self.decisions.total
         asked = self.asked.total
         self.no_quote_rate = self.unquoted.total / asked if asked else 0.0
-        self.stale_ms = _stale_ms(market, reference, ts_ns)
-        if market.trust.valid and not market.book.crossed:
-            self._measure_book(market.book)
+        self.stale_ms = _stale_ms(market, reference, ts_ns) if windowed else 0.0
+        book = market.book
+        if book.changes != self._book_changes and market.trust.valid and not book.crossed:
+            self._book_changes = book.changes
+            self._measure_book(book)
 
     def decided(self, quoted: bool, ts_ns: int) -> None:
         """The strategy was asked for quotes and had some or none."""
         self.asked.add(1, ts_ns)
-        self.unquoted.add(0 if quoted else 1, ts_ns)
+        if not quoted:
+            self.unquoted.add(1, ts_ns)
 
     def trade_burst(self) -> float:
         """Shares traded a second in the last two, as a multiple of the last minute's; 1 is usual.
@@ -143,13 +152,23 @@ class Standing:
 
     def _move_on(self, ts_ns: int) -> None:
         """Once a second: let go what is too old."""
-        for counts in (self.asked, self.unquoted, self.reduced, self.traded):
+        for counts in self._rates():
             counts.move(ts_ns)
         expired = False
         for samples in self.markouts:
             expired = samples.expire(ts_ns) or expired
         if expired:
             self._summarise()
+
+    def _rates(self) -> tuple[PerSecond, ...]:
+        return (
+            self.decisions,
+            self.missing,
+            self.asked,
+            self.unquoted,
+            self.reduced,
+            self.traded,
+        )
 
     def _summarise(self) -> None:
         one, five, ten = self.markouts
@@ -163,8 +182,8 @@ class Standing:
 
     def _measure_book(self, book: Book) -> None:
         spread_e4 = book.ask_e4 - book.bid_e4
-        bid_e6 = _top_e6(book, BUY)
-        ask_e6 = _top_e6(book, SELL)
+        bid_e6 = book.top_e6(BUY, TOP_LEVELS)
+        ask_e6 = book.top_e6(SELL, TOP_LEVELS)
         both = bid_e6 + ask_e6
         # micro = (bid * ask_size + ask * bid_size) / (both sizes), less the mid.
         self.imbalance = (bid_e6 - ask_e6) / both if both and book.two_sided else 0.0
@@ -172,24 +191,15 @@ class Standing:
         self.spread_bps = float(spread_e4)
 
 
-def _top_e6(book: Book, side: int) -> int:
-    total = 0
-    for level in book.depth(side, TOP_LEVELS):
-        total += level[1]
-    return total
-
-
 def _stale_ms(market: MarketState, reference: SymbolReference | None, ts_ns: int) -> float:
-    """The age of the older of book and reference; 0.0 for a market that may be silent.
+    """The age of the older of book and reference, of those that were ever heard.
 
     A reference that was never heard is the symbol missing, not stale.
     """
-    if not market.windowed:
-        return 0.0
-    age_ns = ts_ns - market.trust.last_ns if market.trust.last_ns else 0
-    if reference is not None and reference.ts_ns:
-        age_ns = max(age_ns, reference.age_ns(ts_ns))
-    return max(age_ns, 0) / MS_NS
+    heard_ns = market.trust.last_ns or ts_ns
+    if reference is not None and 0 < reference.ts_ns < heard_ns:
+        heard_ns = reference.ts_ns
+    return (ts_ns - heard_ns) / MS_NS if ts_ns > heard_ns else 0.0
 
 
 def _burst(recent: int, total: int, span_s: int) -> float:

@@ -9,7 +9,7 @@ from polytrade.core.capital import Capital
 from polytrade.core.desk import SENT, Desk
 from polytrade.core.effects import Effect
 from polytrade.core.limits import Context, Request
-from polytrade.core.orders import Orders
+from polytrade.core.orders import Order
 from polytrade.core.roles import TAKER, Taker, View, Wish
 from polytrade.core.settings import EngineSettings
 
@@ -31,38 +31,43 @@ class Taking:
         "_asked_ns",
         "_capital",
         "_desk",
-        "_orders",
         "_settings",
         "_taker",
         "reasons",
     )
 
     def __init__(
-        self, settings: EngineSettings, taker: Taker, orders: Orders, desk: Desk, capital: Capital
+        self, settings: EngineSettings, taker: Taker, desk: Desk, capital: Capital
     ) -> None:
-        self._settings = settings
-        self._taker = taker
-        self._orders = orders
         self._desk = desk
         self._capital = capital
         self._asked_ns: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
+        self.rewire(settings, taker)
 
-    def pursue(self, view: View, context: Context, effects: list[Effect]) -> None:
-        """Send the first of the taker's wishes that passes, when its turn has come."""
+    def rewire(self, settings: EngineSettings, taker: Taker) -> None:
+        """Ask another taker; pauses and reasons stay."""
+        self._settings = settings
+        self._taker = taker
+
+    def pursue(
+        self, view: View, context: Context, resting: list[Order], effects: list[Effect]
+    ) -> None:
+        """Send the first of the taker's wishes that passes, when its turn has come.
+
+        `resting` are the market's open orders but for those of the maker just sent.
+        """
         name = context.account.market
         if context.ts_ns - self._asked_ns.get(name, NEVER_NS) < self._settings.take_pause_ns:
             self.skipped(PAUSE)
             return
-        if self._in_flight(name):
+        if _in_flight(resting):
             self.skipped(IN_FLIGHT)
             return
         wishes, reason = self._taker.takes(view)
         if wishes:
-            reason = self._capital.allocate(view, context.account, TAKER)
-            if reason:
-                reason = f"no_take_{reason}"
-            for wish in () if reason else wishes:
+            self._capital.allocate(view, context.account, TAKER)
+            for wish in wishes:
                 reason = self._send(wish, view, context, effects)
                 if reason == SENT:
                     return
@@ -76,9 +81,6 @@ class Taking:
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
         self._asked_ns.pop(market, None)
-
-    def _in_flight(self, name: str) -> bool:
-        return any(order.engine == TAKER for order in self._orders.of_market(name))
 
     def _send(self, wish: Wish, view: View, context: Context, effects: list[Effect]) -> str:
         """SENT, or why not."""
@@ -100,3 +102,7 @@ class Taking:
         refused_by = self._desk.send(request, context, effects)
         self._asked_ns[request.market] = context.ts_ns
         return f"risk:{refused_by}" if refused_by != SENT else SENT
+
+
+def _in_flight(orders: list[Order]) -> bool:
+    return bool(orders) and any(order.engine == TAKER for order in orders)

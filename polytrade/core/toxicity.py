@@ -20,13 +20,14 @@ from polytrade.core.book import Book
 from polytrade.core.events import BookChanged, TradePrinted
 from polytrade.core.ids import NO
 from polytrade.core.market import OPEN, MarketState
-from polytrade.core.markouts import HORIZON_1S, HORIZON_5S, HORIZON_10S, Markout
+from polytrade.core.markouts import HORIZON_10S, Markout
 from polytrade.core.reference import SymbolReference
 from polytrade.core.regimes import (
     DANGER,
     SAFE,
     WARM_UP,
     WARM_UP_SHARE,
+    MarkoutWord,
     ToxicitySettings,
     raw_score,
     regime_at,
@@ -211,7 +212,6 @@ class Toxicity:
     def apply(self, settings: ToxicitySettings) -> None:
         """Judge by other settings from the next update on; running cooldowns run on."""
         self.settings = settings
-        self._unranked = True
 
     def forget(self, market: str) -> None:
         """The market is over: drop what is kept of it."""
@@ -237,7 +237,7 @@ class Toxicity:
         view.score = standing.score
         view.rank = standing.rank
         view.active = standing.active
-        view.progress = self.progress
+        view.progress = self.outcomes / OUTCOMES_MIN if self.outcomes < OUTCOMES_MIN else 1.0
         view.no_quote_rate = standing.no_quote_rate
         view.markout10_p50 = p50
         view.markout10_p25 = p25
@@ -281,23 +281,18 @@ class Toxicity:
     # -- how ------------------------------------------------------------------------------------
 
     def _judge(self, standing: Standing, ts_ns: int) -> None:
-        settings = self.settings
-        markouts = standing.p50
-        raw = raw_score(
-            markouts[HORIZON_1S],
-            markouts[HORIZON_5S],
-            markouts[HORIZON_10S],
-            standing.spread_bps,
-            standing.drift,
-            standing.stale_ms,
-        )
-        tox = tox_score(settings, raw, markouts)
+        settings, markouts = self.settings, standing.p50
+        word = standing.word
+        if word is None or word.markouts is not markouts or word.settings is not settings:
+            word = standing.word = MarkoutWord(settings, markouts)
+        raw = raw_score(word, standing.spread_bps, standing.drift, standing.stale_ms)
+        tox = tox_score(word, raw)
         samples = standing.samples
         if samples < SAMPLES_MIN:
             tox = min(tox, WARM_UP_SHARE * settings.safe_threshold)
             regime, reason = SAFE, WARM_UP
         else:
-            regime, reason = regime_at(settings, tox, markouts)
+            regime, reason = regime_at(word, tox)
         if ts_ns >= standing.cooldown_until_ns:
             if regime == DANGER:
                 standing.cooldown_until_ns = ts_ns + _cooldown_ns(settings, tox)

@@ -55,6 +55,7 @@ SLUGS_MAX: Final = 2048
 Ask = tuple[str, dict[str, str]]
 """A path and its parameters."""
 Kind = Literal["window", "series", "slug"]
+Noun = Literal["events", "markets"]
 
 
 class GammaError(RestError):
@@ -63,7 +64,10 @@ class GammaError(RestError):
 
 @attrs.define(eq=False)
 class Followed:
-    """One slug: its markets as last listed, which are resolved, and when it is looked at next."""
+    """One slug: its markets as last listed, which are resolved, and when it is looked at next.
+
+    `noun` is what Gamma knows the slug as; a configured slug may be a market's or an event's.
+    """
 
     slug: str
     kind: Kind
@@ -72,6 +76,7 @@ class Followed:
     resolved: dict[str, int] = attrs.field(factory=dict)
     failures: int = 0
     busy: bool = False
+    noun: Noun = "events"
 
     @property
     def done(self) -> bool:
@@ -164,7 +169,8 @@ class Discovery:
 
     def _follow(self, slug: str, kind: Kind, now_ns: int) -> None:
         if slug not in self._followed and len(self._followed) < SLUGS_MAX:
-            self._followed[slug] = Followed(slug, kind, now_ns)
+            noun: Noun = "markets" if kind == "slug" else "events"
+            self._followed[slug] = Followed(slug, kind, now_ns, noun=noun)
 
     def _retire(self, now_ns: int) -> None:
         for followed in self.followed:
@@ -229,9 +235,9 @@ class Discovery:
 
     async def _fetch(self, followed: Followed) -> str:
         """The first answer that holds something; raises RestError when none does."""
-        slug = followed.slug
-        noun = "markets" if followed.kind == "slug" else "events"
-        single: Ask = (f"/{noun}/slug/{quote(slug, safe='')}", {})
+        slug, noun = followed.slug, followed.noun
+        name = quote(slug, safe="")
+        single: Ask = (f"/{noun}/slug/{name}", {})
         closed: Ask = (f"/{noun}", {"slug": slug, "closed": "true"})
         asks: list[Ask] = [single, (f"/{noun}", {"slug": slug})]
         end_ns = followed.end_ns()
@@ -239,7 +245,7 @@ class Discovery:
             # Closed markets hide from listings, and a cached single answer may not know yet.
             asks = [closed, single]
         elif followed.kind == "slug" and not followed.listed:
-            asks += [closed, (f"/events/slug/{quote(slug, safe='')}", {})]
+            asks += [closed, (f"/events/slug/{name}", {})]
         missing: RestError | None = None
         for path, params in asks:
             try:
@@ -250,6 +256,7 @@ class Discovery:
                 missing = error
             else:
                 if frame.strip() not in ("", "[]", "null"):
+                    followed.noun = "events" if path.startswith("/events") else "markets"
                     return frame
         raise missing or GammaError(self._gamma.host, "not_found", f"no market of slug {slug}")
 

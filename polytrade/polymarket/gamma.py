@@ -207,6 +207,7 @@ def listed_of(market: Body, event: Body, tokens: tuple[str, str], ts_ns: int) ->
         closed,
         delay_ms,
         version_of(market),
+        subject.upper_e8,
     )
 
 

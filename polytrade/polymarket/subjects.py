@@ -1,7 +1,8 @@
 """What a market's slug and question say about its subject, and the slugs of windows to come.
 
-Up/down windows carry their start in the slug, above/below markets their threshold (protocols 1.3).
-Only conditions on the price at a moment are recognised: `reach` and `dip to` are another product.
+Up/down windows carry their start in the slug (protocols 1.3), above, below and range markets their
+bounds in the question and again in the slug. Only conditions on the price at a moment are
+recognised: `reach` and `dip to` are another product, and so is a price `in` a week or a month.
 """
 
 import re
@@ -36,17 +37,25 @@ EASTERN: Final = ZoneInfo("America/New_York")
 FOUR_HOURS: Final = 4
 _WINDOW_SLUG: Final = re.compile(r"([a-z0-9]+)-updown-(5m|15m|1h|4h)-([0-9]{9,10})", re.ASCII)
 _UPDOWN_SLUG: Final = re.compile(r"([a-z]+)-up-or-down(-.*)?", re.ASCII)
+_SLUG_SUBJECT: Final = r"(?:will-)?(?:the-)?(?:price-of-)?([a-z]+)(?:-price)?(?:-be)?-"
+_SLUG_PRICE: Final = r"([0-9]+(?:pt[0-9]+)?)(k)?"
+_ASKED_SUBJECT: Final = r"(?:Will )?(?:the )?(?:price of )?([A-Za-z]+) (?:price )?(?:be |close )?"
+_ASKED_PRICE: Final = r"\$([0-9][0-9,]*(?:\.[0-9]+)?)(k)?"
 _SIDE_SLUG: Final = re.compile(
-    r"(?:will-)?(?:the-)?(?:price-of-)?([a-z]+)(?:-price)?(?:-be)?-(above|below)"
-    r"-([0-9]+(?:pt[0-9]+)?)(k)?-(?:on|at)-.*",
-    re.ASCII,
+    rf"{_SLUG_SUBJECT}(above|below|greater-than|less-than)-{_SLUG_PRICE}-(?:on|at)-.*", re.ASCII
 )
 _SIDE_QUESTION: Final = re.compile(
-    r"(?:Will )?(?:the )?(?:price of )?([A-Za-z]+) (?:price )?(?:be |close )?"
-    r"(above|below|greater than|less than) \$([0-9][0-9,]*(?:\.[0-9]+)?)(k)? (?:on|at) .*",
+    rf"{_ASKED_SUBJECT}(above|below|greater than|less than) {_ASKED_PRICE} (?:on|at) .*",
     re.ASCII | re.IGNORECASE,
 )
-_BELOW: Final = ("below", "less than")
+_RANGE_SLUG: Final = re.compile(
+    rf"{_SLUG_SUBJECT}between-{_SLUG_PRICE}(?:-and)?-{_SLUG_PRICE}-(?:on|at)-.*", re.ASCII
+)
+_RANGE_QUESTION: Final = re.compile(
+    rf"{_ASKED_SUBJECT}between {_ASKED_PRICE} and {_ASKED_PRICE} (?:on|at) .*",
+    re.ASCII | re.IGNORECASE,
+)
+_BELOW: Final = ("below", "less than", "less-than")
 _DIGITS_MAX: Final = 9
 """Digits of a threshold before the point: no coin costs a thousand million USD."""
 
@@ -54,13 +63,15 @@ _DIGITS_MAX: Final = 9
 @attrs.frozen
 class Subject:
     """What a market is about: `condition` as in MarketListed, `symbol` empty when it has no
-    reference price, `strike_e8` -1 and times 0 where the names do not say."""
+    reference price, `strike_e8` -1 and times 0 where the names do not say, `upper_e8` 0 but for a
+    range."""
 
     condition: str = "other"
     symbol: str = ""
     strike_e8: int = -1
     start_ns: int = 0
     length_ns: int = 0
+    upper_e8: int = 0
 
 
 def subject_of(slug: str, question: str) -> Subject:
@@ -73,14 +84,27 @@ def subject_of(slug: str, question: str) -> Subject:
     found = _UPDOWN_SLUG.fullmatch(slug)
     if found and found[1] in COINS:
         return Subject("updown", COINS[found[1]])
-    for pattern, text in ((_SIDE_QUESTION, question), (_SIDE_SLUG, slug)):
-        found = pattern.fullmatch(text)
-        if found and found[1].lower() in COINS:
-            condition = "below" if found[2].lower() in _BELOW else "above"
-            strike_e8 = _threshold_e8(found[3], found[4] is not None)
-            if strike_e8 > 0:
-                return Subject(condition, COINS[found[1].lower()], strike_e8)
-    return Subject()
+    return _asked(question, _SIDE_QUESTION, _RANGE_QUESTION) or (
+        _asked(slug, _SIDE_SLUG, _RANGE_SLUG) or Subject()
+    )
+
+
+def _asked(text: str, side: re.Pattern[str], range_: re.Pattern[str]) -> Subject | None:
+    """The subject of a question or slug about a price at a moment; None for any other."""
+    found = side.fullmatch(text) or range_.fullmatch(text)
+    symbol = COINS.get(found[1].lower()) if found else None
+    if found is None or symbol is None:
+        return None
+    if found.re is side:
+        condition = "below" if found[2].lower() in _BELOW else "above"
+        strike_e8 = _threshold_e8(found[3], found[4] is not None)
+        return Subject(condition, symbol, strike_e8) if strike_e8 > 0 else None
+    lower_k, upper_k = found[3] is not None, found[5] is not None
+    strike_e8, upper_e8 = _threshold_e8(found[2], lower_k), _threshold_e8(found[4], upper_k)
+    # `between 112 and 114k` may mean thousands twice, or not: no guess with money.
+    if lower_k != upper_k or not 0 < strike_e8 < upper_e8:
+        return None
+    return Subject("range", symbol, strike_e8, upper_e8=upper_e8)
 
 
 def _threshold_e8(text: str, thousands: bool) -> int:

@@ -5,27 +5,20 @@ any length takes the same memory.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, final
 
 import attrs
 
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
-from polytrade.core.events import (
-    BookChanged,
-    BookReplaced,
-    Event,
-    OrderFilled,
-    ReferenceTicked,
-    TradePrinted,
-)
+from polytrade.core.events import Event, OrderFilled
 from polytrade.core.ids import BUY, NO, SIDE_NAMES, TOKEN_NAMES
 from polytrade.core.market import CLOSING, OPEN, UNRESOLVED, MarketState
-from polytrade.core.markouts import HORIZONS_S, NO_MID, PENDING_MAX, Markouts, mid_e6_of
+from polytrade.core.markouts import HORIZONS_S, PENDING_MAX, Markout
 from polytrade.core.orders import Order
 from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS
-from polytrade.lens_books import rebate_e6, yes_side
+from polytrade.lens_books import yes_side
 
 SAMPLE_NS: Final = SECOND_NS
 """The finest interval of a curve; it doubles each time a curve is full."""
@@ -39,7 +32,6 @@ FILLS_MAX: Final = 5_000
 """Fills kept for the plots, the newest: about what a browser draws without a pause."""
 MARKOUTS_MAX: Final = 15_000
 """Markouts kept for the plots, the newest: three of each fill."""
-FOLLOWED_NS: Final = HORIZONS_S[-1] * SECOND_NS
 
 
 @attrs.frozen
@@ -57,6 +49,9 @@ class FillPoint:
     why: str
     fair: float | None
     mid: float | None
+
+
+FILL_COLUMNS: Final = tuple(field.name for field in attrs.fields(FillPoint))
 
 
 @final
@@ -96,70 +91,6 @@ class _Track:
         self.points = Thinned(TRACK_POINTS_MAX)
 
 
-@final
-class _After:
-    """What fills were worth 1, 5 and 10 s later: (horizon in s, net bps, edge bps at the fill).
-
-    The mids are those in force at the instants, between events: each followed market's is kept
-    from the event before.
-    """
-
-    __slots__ = ("_edges", "_engine", "_followed", "_markouts", "_mids", "rows")
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._markouts = Markouts()
-        self._edges: dict[str, float | None] = {}
-        self._followed: dict[str, int] = {}
-        self._mids: dict[str, int] = {}
-        self.rows: deque[tuple[int, float, float | None]] = deque(maxlen=MARKOUTS_MAX)
-
-    def observe(self, event: Event) -> None:
-        """The engine stepped `event`: first the instants before it, then how things stand now."""
-        if not self._followed:
-            return
-        if event.ts_ns > self._markouts.next_ns:
-            self._due(event.ts_ns)
-        if isinstance(event, BookChanged | BookReplaced):
-            if event.market in self._followed:
-                self._look(event.market)
-        elif not isinstance(event, ReferenceTicked | TradePrinted):
-            for market in self._followed:
-                self._look(market)
-
-    def filled(self, event: OrderFilled, order: Order, market: MarketState) -> None:
-        """Follow a fill of an order."""
-        if not 0 < event.price_e4 < ONE_E4:
-            return
-        sign = 1 if yes_side(order) == BUY else -1
-        yes_e4 = ONE_E4 - event.price_e4 if order.token == NO else event.price_e4
-        cost = event.fee_e6
-        if event.maker:
-            cost -= rebate_e6(market, event.price_e4, event.size_e6)
-        self._markouts.filled(
-            event.fill_id, order.market, sign, yes_e4, event.size_e6, cost, event.ts_ns
-        )
-        entry = (yes_e4 if sign > 0 else ONE_E4 - yes_e4) / ONE_E4
-        worth = market.fair if sign > 0 else 1.0 - market.fair
-        self._edges[event.fill_id] = None if market.fair < 0.0 else (worth - entry) / entry * 1e4
-        if len(self._edges) > PENDING_MAX:
-            del self._edges[next(iter(self._edges))]
-        self._followed[order.market] = event.ts_ns + FOLLOWED_NS
-        self._look(order.market)
-
-    def _look(self, market: str) -> None:
-        self._mids[market] = mid_e6_of(self._engine.markets.get(market))
-
-    def _due(self, ts_ns: int) -> None:
-        for markout in self._markouts.due(ts_ns, lambda name: self._mids.get(name, NO_MID)):
-            seconds = HORIZONS_S[markout.horizon]
-            edge = self._edges.get(markout.key)
-            self.rows.append((seconds, markout.net_bps, edge))
-        for market in [name for name, until in self._followed.items() if until < ts_ns]:
-            del self._followed[market]
-            del self._mids[market]
-
-
 EQUITY_COLUMNS: Final = (
     "ts_ns",
     "equity_usdc",
@@ -174,9 +105,39 @@ EQUITY_COLUMNS: Final = (
 TRACK_COLUMNS: Final = ("ts_ns", "bid", "ask", "fair")
 
 
+Rows = tuple[tuple[float | None, ...], ...]
+
+
+@attrs.frozen(kw_only=True)
+class Drawn:
+    """The curves of one moment; a track is its slug, its fills, and its points."""
+
+    equity: Rows
+    fills: tuple[FillPoint, ...]
+    fills_total: int
+    markouts: tuple[tuple[int, float, float | None], ...]
+    tracks: tuple[tuple[str, int, Rows], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data: the columns' names and rows of numbers. Takes 50 ms when all is full."""
+        return {
+            "equity": {"columns": list(EQUITY_COLUMNS), "rows": _lists(self.equity)},
+            "fills": [{name: getattr(fill, name) for name in FILL_COLUMNS} for fill in self.fills],
+            "fills_total": self.fills_total,
+            "markouts": _lists(self.markouts),
+            "tracks": [
+                {"slug": slug, "fills": fills, "columns": list(TRACK_COLUMNS), "rows": _lists(rows)}
+                for slug, fills, rows in self.tracks
+            ],
+        }
+
+
 @final
 class Curves:
-    """Equity, drawdown, inventory, fills and prices of a run. Call `observe` after the step."""
+    """Equity, drawdown, inventory, fills and prices of a run.
+
+    Call `observe` after the step, and `markout` with every markout of an own fill.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -185,37 +146,41 @@ class Curves:
         self._equity = Thinned(EQUITY_POINTS_MAX)
         self._tracks: dict[str, _Track] = {}
         self._fills: deque[FillPoint] = deque(maxlen=FILLS_MAX)
-        self._after = _After(engine)
+        self._edges: dict[str, float | None] = {}
+        self._markouts: deque[tuple[int, float, float | None]] = deque(maxlen=MARKOUTS_MAX)
         self.fills = 0
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
         """The engine stepped `event`."""
-        self._after.observe(event)
         if event.ts_ns >= self._next_ns:
             self._next_ns = (event.ts_ns // SAMPLE_NS + 1) * SAMPLE_NS
             self._sample(event.ts_ns)
         if isinstance(event, OrderFilled):
             self._filled(event)
 
+    def markout(self, markout: Markout) -> None:
+        """A fill was worth so much so long after it; drawn beside the edge it seemed to have."""
+        edge = self._edges.get(markout.key)
+        self._markouts.append((HORIZONS_S[markout.horizon], markout.net_bps, edge))
+
+    def frozen(self) -> "Drawn":
+        """The curves as they stand: nothing that happens later changes them."""
+        tracks = [
+            (track.slug, track.fills, tuple(track.points.rows))
+            for track in self._tracks.values()
+            if track.fills
+        ]
+        return Drawn(
+            equity=tuple(self._equity.rows),
+            fills=tuple(self._fills),
+            fills_total=self.fills,
+            markouts=tuple(self._markouts),
+            tracks=tuple(sorted(tracks, key=_most_fills)),
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything kept, as plain data: the columns' names and rows of numbers."""
-        tracks = [track for track in self._tracks.values() if track.fills]
-        tracks.sort(key=lambda track: (-track.fills, track.slug))
-        return {
-            "equity": {"columns": list(EQUITY_COLUMNS), "rows": _plain(self._equity)},
-            "fills": [attrs.asdict(fill) for fill in self._fills],
-            "fills_total": self.fills,
-            "markouts": [list(row) for row in self._after.rows],
-            "tracks": [
-                {
-                    "slug": track.slug,
-                    "fills": track.fills,
-                    "columns": list(TRACK_COLUMNS),
-                    "rows": _plain(track.points),
-                }
-                for track in tracks
-            ],
-        }
+        """Everything kept, as plain data (`Drawn.to_dict`)."""
+        return self.frozen().to_dict()
 
     def _sample(self, ts_ns: int) -> None:
         engine = self._engine
@@ -266,7 +231,9 @@ class Curves:
             track.fills += 1
         market = self._engine.markets.get(order.market)
         if market is not None:
-            self._after.filled(event, order, market)
+            if len(self._edges) >= PENDING_MAX:
+                del self._edges[next(iter(self._edges))]
+            self._edges[event.fill_id] = _edge_bps(event, order, market)
         mirrored = order.token == NO
         self._fills.append(
             FillPoint(
@@ -285,9 +252,24 @@ class Curves:
         )
 
 
+def _edge_bps(event: OrderFilled, order: Order, market: MarketState) -> float | None:
+    """Fair value against the fill's price, on the price of the side held, before fees."""
+    if market.fair < 0.0 or not 0 < event.price_e4 < ONE_E4:
+        return None
+    yes_e4 = ONE_E4 - event.price_e4 if order.token == NO else event.price_e4
+    gains_with_yes = yes_side(order) == BUY
+    entry = (yes_e4 if gains_with_yes else ONE_E4 - yes_e4) / ONE_E4
+    worth = market.fair if gains_with_yes else 1.0 - market.fair
+    return (worth - entry) / entry * 1e4
+
+
 def _fair(market: MarketState) -> float | None:
     return market.fair if market.fair >= 0.0 else None
 
 
-def _plain(points: Thinned) -> list[list[float | None]]:
-    return [list(row) for row in points.rows]
+def _lists(rows: Iterable[tuple[float | None, ...]]) -> list[list[float | None]]:
+    return [list(row) for row in rows]
+
+
+def _most_fills(track: tuple[str, int, Rows]) -> tuple[int, str]:
+    return -track[1], track[0]

@@ -60,6 +60,7 @@ def shadow_json(report: Report) -> dict[str, Any]:
         **numbers,
         "lenses": report.lenses,
         "calibration": report.calibration,
+        "coherence": report.coherence,
         **report.gate.to_dict(),
     }
     return {**{name: found.pop(name, None) for name in contract}, **found}
@@ -134,6 +135,11 @@ def write_file(path: Path, body: bytes) -> Path:
     finally:
         os.close(folder)
     return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """`write_file` of a value as `json_bytes` has it."""
+    return write_file(path, json_bytes(value))
 
 
 def json_bytes(value: object) -> bytes:

@@ -20,12 +20,16 @@ from polytrade.reports.tables import (
     short,
 )
 from polytrade.reports.text import (
+    COHERENCE_COLUMNS,
+    COHERENCE_NOTE,
     LENS_COLUMNS,
     LENS_NOTE,
     SCORE_COLUMNS,
     SCORE_NOTE,
+    coherence_rows,
     score_rows,
     verdict,
+    window_name,
 )
 
 MARKETS_MAX: Final = 200
@@ -56,7 +60,11 @@ SECTIONS: Final = (
         "market's own mid: lower is better.",
         ("reliability", "brier"),
     ),
-    ("Latency", "The share of samples at or below each latency.", ("latency",)),
+    (
+        "Latency",
+        "Of the measuring window: the share of samples at or below each latency.",
+        ("latency",),
+    ),
 )
 
 
@@ -130,7 +138,8 @@ def _lens_section(report: Report, drawn: bool) -> str:
     plot = '<div class="plot" id="plot-lenses"></div>' if drawn else ""
     table = _table(LENS_COLUMNS, report.lenses)
     note = LENS_NOTE.replace("`", "")
-    return f"<h2>Profit under three fill models</h2><p>{escape(note)}</p>{plot}{table}"
+    heading = "Profit under three fill models, the whole run"
+    return f"<h2>{heading}</h2><p>{escape(note)}</p>{plot}{table}"
 
 
 def _section(name: str, note: str, plots: tuple[str, ...], drawn: dict[str, Any]) -> str:
@@ -165,9 +174,11 @@ def _gate_section(report: Report) -> str:
         f"<li><b>{escape(each.found)}</b> {escape(each.advice)}</li>" for each in findings(report)
     )
     return (
-        f"<h2>Gates</h2>{_table(('gate', 'value', 'holds'), rows)}"
-        f"<h2>Models</h2><p>{escape(SCORE_NOTE.replace('`', ''))}</p>"
+        f"<h2>Gates, {window_name(report)}</h2>{_table(('gate', 'value', 'holds'), rows)}"
+        f"<h2>Models, the whole run</h2><p>{escape(SCORE_NOTE.replace('`', ''))}</p>"
         f"{_table(SCORE_COLUMNS, score_rows(report))}"
+        f"<h2>Coherence, the whole run</h2><p>{escape(COHERENCE_NOTE)}</p>"
+        f"{_table(COHERENCE_COLUMNS, coherence_rows(report))}"
         f"<h2>Next to mend</h2><ol>{items}</ol>"
     )
 
@@ -177,7 +188,7 @@ def _market_section(report: Report) -> str:
     note = ""
     if len(rows) > MARKETS_MAX:
         note = f"<p>The first {MARKETS_MAX} of {len(rows)}; the CSV file has them all.</p>"
-    return f"<h2>Markets</h2>{note}{_table(columns, rows[:MARKETS_MAX])}"
+    return f"<h2>Markets, {window_name(report)}</h2>{note}{_table(columns, rows[:MARKETS_MAX])}"
 
 
 def _table(columns: tuple[str, ...] | list[str], rows: list[dict[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """A report: everything a run's report files say, as plain data, before any of it is written.
 
-`build_report` reads the folds of a `Watch` as of the last event, so that a report of a live run
-and one of its journal, replayed up to the same event, are the same. What only a live run can
+`freeze` reads the folds of a `Watch` as of the last event, so that a report of a live run and one
+of its journal, replayed up to the same event, are the same. What only a live run can
 measure (how long our own code took) is kept apart in `wall`; a report is made again by handing it
 the `wall` of the first one.
 """
@@ -14,13 +14,15 @@ import attrs
 
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.gates import GateResult, evaluate
+from polytrade.lens_books import LensRow
 from polytrade.lenses import EXPECTED, LENSES
 from polytrade.metrics import METRICS, SUMMARY, Quantiles, Readings
 from polytrade.replay_result import account_of
+from polytrade.reports.curves import Drawn
 from polytrade.reports.manifest import Basis
 from polytrade.reports.toxicity import toxicity_json
 from polytrade.reports.watch import Watch
-from polytrade.shadow import MEASURED, quantile_name
+from polytrade.shadow import MEASURED, ShadowReport, quantile_name
 
 PERCENTILES: Final = ("p50", "p90", "p99")
 CURVE_QUANTILES: Final = (
@@ -50,6 +52,7 @@ class Report:
     shadow: dict[str, Any]
     toxicity: dict[str, Any]
     calibration: dict[str, Any]
+    coherence: dict[str, Any]
     curves: dict[str, Any]
     wall: dict[str, Any]
 
@@ -88,51 +91,90 @@ class Report:
         return {name: self.lens(name)["net_usdc"] for name in LENSES}
 
 
-def build_report(
-    watch: Watch,
-    basis: Basis,
-    *,
-    wall: Mapping[str, Any] | None = None,
-    measured: Readings | None = None,
-) -> Report:
-    """The report of what `watch` has seen, as of its last event.
+@attrs.frozen(kw_only=True)
+class Frozen:
+    """What a report is made of, as of one moment: nothing that happens later changes it.
 
-    `measured` adds what only the shell of a live run knows (loop lag, queues); `wall` replaces
-    everything of wall-clock origin by that of another report. Of a replay there is none of it: such
-    numbers have no sample, and their gates fail by name.
+    Taking it costs a live run a millisecond or two; `report` may be called in another thread.
+    """
+
+    ts_ns: int
+    first_ts_ns: int
+    counts: dict[str, Any]
+    account: dict[str, Any]
+    lenses: list[LensRow]
+    readings: Readings
+    window: ShadowReport
+    toxicity: dict[str, Any]
+    calibration: dict[str, Any]
+    coherence: dict[str, Any]
+    curves: Drawn
+    latency_curves: dict[str, list[float]]
+    wall: dict[str, Any]
+
+    def report(self, basis: Basis, wall: Mapping[str, Any] | None = None) -> Report:
+        """The report; `wall` replaces everything of wall-clock origin by another report's."""
+        readings = self.readings
+        values, latency = _split(readings, wanted=False)
+        values |= self.window.values
+        shadow = self.window.to_dict({name: values[name] for name in MEASURED if name in values})
+        del shadow["wall_clock"]
+        lags = readings.values.get(LAG_BY_SYMBOL, {})
+        shadow[LAG_BY_SYMBOL] = {labels[0]: value for labels, value in sorted(lags.items())}
+        return Report(
+            ts_ns=self.ts_ns,
+            first_ts_ns=self.first_ts_ns,
+            basis=basis,
+            counts=self.counts,
+            account=self.account,
+            lenses=[row.to_dict() for row in self.lenses],
+            values=values,
+            latency=latency,
+            shadow=shadow,
+            toxicity=self.toxicity,
+            calibration=self.calibration,
+            coherence=self.coherence,
+            curves={**self.curves.to_dict(), "latency": self.latency_curves},
+            wall=dict(self.wall if wall is None else wall),
+        )
+
+
+def freeze(
+    watch: Watch,
+    readings: Readings | None = None,
+    window: ShadowReport | None = None,
+) -> Frozen:
+    """What `watch` has seen, as of its last event.
+
+    `readings` are the meter's with what only the shell of a live run knows (loop lag, queues),
+    `window` is the shadow's report of this moment where it was made before. Of a replay there are
+    no numbers of wall-clock origin: they have no sample, and their gates fail by name.
     """
     ts_ns = watch.tally.last_ts_ns
-    readings = watch.meter.readings(ts_ns)
-    values, latency = _split(readings, wanted=False)
-    if wall is None:
-        wall = _wall(watch, readings, measured)
-    window = watch.shadow.report(ts_ns)
-    values |= window.values
-    shadow = window.to_dict({name: values[name] for name in MEASURED if name in values})
-    del shadow["wall_clock"]
-    shadow[LAG_BY_SYMBOL] = {
-        labels[0]: value for labels, value in sorted(readings.values.get(LAG_BY_SYMBOL, {}).items())
-    }
-    curves = watch.curves.to_dict()
-    curves["latency"] = _distributions(watch, wanted=False)
-    return Report(
+    readings = readings if readings is not None else watch.meter.readings(ts_ns)
+    return Frozen(
         ts_ns=ts_ns,
         first_ts_ns=watch.tally.first_ts_ns,
-        basis=basis,
         counts=_counts(watch),
         account=account_of(watch.engine),
-        lenses=[row.to_dict() for row in watch.lenses.table()],
-        values=values,
-        latency=latency,
-        shadow=shadow,
+        lenses=watch.lenses.table(),
+        readings=readings,
+        window=window if window is not None else watch.shadow.report(ts_ns),
         toxicity=toxicity_json(watch.engine, ts_ns),
         calibration=watch.calibration.to_dict(),
-        curves=curves,
-        wall=dict(wall),
+        coherence=watch.coherence.to_dict(),
+        curves=watch.curves.frozen(),
+        latency_curves=_distributions(watch, wanted=False),
+        wall=_wall(watch, readings),
     )
 
 
-def _wall(watch: Watch, readings: Readings, measured: Readings | None) -> dict[str, Any]:
+def build_report(watch: Watch, basis: Basis, *, wall: Mapping[str, Any] | None = None) -> Report:
+    """The report of what `watch` has seen, as of its last event (`Frozen.report`)."""
+    return freeze(watch).report(basis, wall)
+
+
+def _wall(watch: Watch, readings: Readings) -> dict[str, Any]:
     """What only a live run can measure; without samples when this is none."""
     if not watch.live:
         readings = Readings()
@@ -140,24 +182,20 @@ def _wall(watch: Watch, readings: Readings, measured: Readings | None) -> dict[s
             if row.kind == SUMMARY:
                 readings.put_summary(name, Quantiles())
     values, latency = _split(readings, wanted=True)
-    if measured is not None:
-        more_values, more_latency = _split(measured, wanted=True)
-        values |= more_values
-        latency |= more_latency
     curves = _distributions(watch, wanted=True) if watch.live else {}
     return {"values": values, "latency": latency, "curves": curves}
 
 
 def _counts(watch: Watch) -> dict[str, Any]:
-    tally = watch.tally
+    tally, meter = watch.tally, watch.meter
     return {
         "events": tally.events,
-        "events_by_kind": dict(sorted(tally.kinds.items())),
+        "events_by_kind": meter.kinds(),
         "effects": tally.digest.count,
         "effect_digest": tally.digest.hexdigest(),
         "fills": watch.curves.fills,
-        "gaps": dict(sorted(tally.gaps.items())),
-        "clock_skew_ms": tally.skew_ms,
+        "gaps": meter.gaps(),
+        "clock_skew_ms": meter.skew_ms,
     }
 
 
@@ -192,11 +230,12 @@ def _latency_row(unit: str, found: Quantiles) -> dict[str, Any]:
 def _distributions(watch: Watch, *, wanted: bool) -> dict[str, list[float]]:
     """Of each drawn latency its values in ms at `CURVE_QUANTILES`; nothing of an empty one."""
     found: dict[str, list[float]] = {}
+    latencies = watch.meter.latencies
     for name in DRAWN:
-        recorder = watch.meter.latencies.get(name)
+        recorder = latencies.get(name)
         if recorder is None or METRICS[name].wall_clock != wanted:
             continue
-        read = [recorder.quantile_ns(q) for q in CURVE_QUANTILES]
+        read = recorder.quantiles_ns(*CURVE_QUANTILES)
         points = [value / MS_NS for value in read if value is not None]
         if points:
             found[name] = points

@@ -13,7 +13,8 @@ ENGINE_COLUMNS: Final = (
     *("engine", "lens", "fills", "volume_shares", "notional_usdc"),
     *("gross_usdc", "fees_usdc", "rebates_usdc", "net_usdc", "realized_usdc"),
     *("open_usdc", "open_shares"),
-    *("samples", "total_usdc", "p50_usdc", "p10_usdc", "positive_ratio"),
+    *("window_samples", "window_total_usdc", "window_p50_usdc", "window_p10_usdc"),
+    "window_positive_ratio",
 )
 MISSING: Final = "-"
 """A number without a sample in a table for people; in CSV it is empty."""
@@ -62,8 +63,11 @@ def latency_rows(report: Report) -> list[dict[str, Any]]:
 
 
 def engine_rows(report: Report) -> list[dict[str, Any]]:
-    """A row per engine and lens, the engine's outcomes in the run beside each."""
-    outcomes = {row["engine"]: row for row in report.shadow["pnl_by_engine"]}
+    """A row per engine and lens, over the whole run; beside it the engine's window by markouts."""
+    outcomes = {
+        row["engine"]: {f"window_{name}": value for name, value in row.items() if name != "engine"}
+        for row in report.shadow["pnl_by_engine"]
+    }
     names = sorted({row["engine"] for row in report.lenses} | set(outcomes), key=_last_all)
     return [
         {**outcomes.get(engine, {}), **report.lens(lens, engine)}

@@ -30,30 +30,49 @@ SCORE_NOTE: Final = (
     "Of resolved markets, one forecast a second, beside the market's own mid at the same moments; "
     "`gap` is the difference of the Brier scores, lower is better."
 )
+COHERENCE_COLUMNS: Final = (
+    *("asset", "samples", "windows_mean", "implied_to_model_vol", "level_bps"),
+    *("incoherence_mean", "incoherence_max"),
+    *("ladder_checks", "ladder_gap_mean", "ladder_gap_max"),
+)
+COHERENCE_NOTE: Final = (
+    "Whether the windows of one asset agree, every 10 s: the volatility and the price level that "
+    "their mids share, and how far off, in probability, a mid is; ladders are thresholds and "
+    "ranges that end together and must add up."
+)
 MARKETS_MAX: Final = 20
 """Rows of the market table in the text; the CSV file has them all."""
 
 
 def report_text(report: Report) -> str:
     """The file `report_shadow_12h.md`."""
+    window = window_name(report)
     sections = (
         _head(report),
-        "## Profit under three fill models\n",
+        "## Profit under three fill models, the whole run\n",
         LENS_NOTE + "\n",
         markdown_table(LENS_COLUMNS, report.lenses),
-        "## Gates\n",
+        f"## Gates, {window}\n",
         _gates(report),
-        "## Shadow\n",
+        f"## Shadow, {window}\n",
         _shadow(report),
-        "## Calibration\n",
+        "## Calibration, the whole run\n",
         _calibration(report),
-        "## Latency\n",
+        "## Coherence, the whole run\n",
+        _coherence(report),
+        f"## Latency, {window}\n",
         "`wall_clock` rows say how fast this host was; a replay cannot reproduce them.\n",
         markdown_table(LATENCY_COLUMNS, latency_rows(report)),
-        "## Markets\n",
+        f"## Markets, {window}\n",
         _markets(report),
     )
     return "\n".join(sections)
+
+
+def window_name(report: Report) -> str:
+    """The measuring window that gates, shadow, latency and scorecard are of."""
+    shadow = report.shadow
+    return f"window {shadow['window_id']} ({short(shadow['elapsed_sec'])} s)"
 
 
 def verdict(report: Report) -> str:
@@ -99,6 +118,18 @@ def _calibration(report: Report) -> str:
     if not rows:
         return "No market was resolved.\n"
     return f"{SCORE_NOTE}\n\n{markdown_table(SCORE_COLUMNS, rows)}"
+
+
+def _coherence(report: Report) -> str:
+    rows = coherence_rows(report)
+    if not rows:
+        return "No asset had two markets to compare.\n"
+    return f"{COHERENCE_NOTE}\n\n{markdown_table(COHERENCE_COLUMNS, rows)}"
+
+
+def coherence_rows(report: Report) -> list[dict[str, Any]]:
+    """A row per asset of which two markets could be compared."""
+    return [{"asset": symbol, **row} for symbol, row in report.coherence.items()]
 
 
 def score_rows(report: Report) -> list[dict[str, Any]]:

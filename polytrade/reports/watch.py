@@ -4,49 +4,37 @@ Live, paper and replay make one `Watch` and call it after each step, in the same
 their reports are the same but for what only a live run can measure.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
+from polytrade.builtin.coherence import Coherence
 from polytrade.calibration import Calibration
 from polytrade.config import Config
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
-from polytrade.core.events import ClockSkewMeasured, Event, FeedGap
-from polytrade.core.units import MS_NS
+from polytrade.core.events import Event, MarketResolved, OrderFilled
+from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import EffectDigest
 from polytrade.lenses import Lenses
 from polytrade.meter import Meter
 from polytrade.reports.curves import Curves
 from polytrade.shadow import Shadow, shadow_settings
 
+FINAL: Final = (MarketResolved, OrderFilled)
+"""Events that calibration and curves must see; for the rest they look once a second."""
+
 
 @final
 class Tally:
-    """What a manifest states of the events themselves: how many, from when, with what answers."""
+    """What a manifest states of the events: how many, from when to when, with what answers."""
+
+    __slots__ = ("digest", "events", "first_ts_ns", "last_ts_ns")
 
     def __init__(self) -> None:
         self.events = 0
         self.first_ts_ns = 0
         self.last_ts_ns = 0
-        self.kinds: Counter[str] = Counter()
-        self.gaps: Counter[str] = Counter()
         self.digest = EffectDigest()
-        self.skew_ms: int | None = None
-
-    def observe(self, event: Event, effects: Sequence[Effect]) -> None:
-        """Count an event and what the engine answered."""
-        if not self.events:
-            self.first_ts_ns = event.ts_ns
-        self.events += 1
-        self.last_ts_ns = event.ts_ns
-        self.kinds[event.TAG] += 1
-        if effects:
-            self.digest.add(event.ts_ns, effects)
-        if isinstance(event, FeedGap):
-            self.gaps[event.reason] += 1
-        elif isinstance(event, ClockSkewMeasured):
-            self.skew_ms = event.skew_ms
 
 
 @final
@@ -64,17 +52,34 @@ class Watch:
         self.live = meter is not None
         self.tally = Tally()
         self.meter = meter or Meter(config.risk.stale_tick_filter_ms * MS_NS)
-        self.shadow = Shadow(shadow_settings(config), engine)
+        self.curves = Curves(engine)
+        self.shadow = Shadow(shadow_settings(config), engine, self.curves.markout)
         self.lenses = Lenses(engine)
         self.calibration = Calibration(engine)
-        self.curves = Curves(engine)
+        vol = config.strategy
+        self.coherence = Coherence(engine, vol.vol_blend, vol.vol_floor_bps, vol.vol_cap_bps)
+        self._next_ns = 0
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
         """The engine stepped `event` and wants `effects`."""
-        self.tally.observe(event, effects)
+        ts_ns, tally = event.ts_ns, self.tally
+        tally.events += 1
+        tally.last_ts_ns = ts_ns
+        if effects:
+            tally.digest.add(ts_ns, effects)
         if not self.live:
             self.meter.observe(event, effects, 0)
         self.shadow.observe(event, effects)
         self.lenses.observe(event, effects)
+        if ts_ns >= self._next_ns or isinstance(event, FINAL):
+            self._sample(event, effects)
+
+    def _sample(self, event: Event, effects: Sequence[Effect]) -> None:
+        """What looks once a second, and at what it must not miss."""
+        if not self._next_ns:
+            self.tally.first_ts_ns = event.ts_ns
+        self._next_ns = (event.ts_ns // SECOND_NS + 1) * SECOND_NS
         self.calibration.observe(event, effects)
+        self.coherence.observe(event, effects)
         self.curves.observe(event, effects)
+        self.shadow.freshen()

@@ -128,7 +128,10 @@ class Change:
 
 
 class PluginFeeds:
-    """The running feeds of plugins. `run` holds their tasks; `stage` and `swap` replace them."""
+    """The running feeds of plugins. `run` holds their tasks; `stage` and `swap` replace them.
+
+    `first` are those to begin with.
+    """
 
     def __init__(
         self,
@@ -140,8 +143,10 @@ class PluginFeeds:
         statuses: FeedTable,
         hosts: HostTable,
         rng: random.Random,
+        first: Mapping[str, Wanted] | None = None,
     ) -> None:
         self._feeds = feeds
+        self._first = first or {}
         self._connect = connect
         self._inbox = inbox
         self._tasks = tasks
@@ -153,21 +158,26 @@ class PluginFeeds:
         self._nursery: trio.Nursery | None = None
         self._staged = False
 
-    async def run(self, first: Mapping[str, Wanted]) -> None:
-        """Run the feeds until cancelled, beginning with `first`, whether these come up or not.
+    async def run(self) -> None:
+        """Run the feeds until cancelled; the first ones need not come up.
 
-        PluginError when one of them cannot even be tried. Lets only what must end the process
-        through: a feed that fails is tried again, and parked in the end.
+        Raises (in a group) PluginError when one of these cannot even be tried, and what must end
+        the process. A feed that fails is tried again, and parked in the end.
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
-                self._running = self._prepared(first)
-                for name, running in self._running.items():
-                    self._start(name, running)
+                self._begin()
                 await trio.sleep_forever()
             finally:
                 self._nursery = None
+
+    def _begin(self) -> None:
+        # Not in `run`, whose frame would keep the first codecs as long as it runs.
+        first, self._first = self._first, {}
+        self._running = self._prepared(first)
+        for name, running in self._running.items():
+            self._start(name, running)
 
     def names(self) -> list[str]:
         """The feeds that run, parked ones included, sorted."""

@@ -1,4 +1,4 @@
-"""Reports of a running daemon: made between two events, kept a moment, written by a thread.
+"""Reports of a running daemon: frozen between two events, kept a moment, made by a thread.
 
 What is asked often (`/metrics`, `/report/shadow/live`) is made at most once in `FRESH_S`, and more
 seldom when making it is dear. Files are written by one thread, which hands the interpreter back
@@ -26,13 +26,12 @@ from polytrade.metrics import METRICS, LatencyRecorder, Readings
 from polytrade.reports.files import (
     SHADOW_LIVE,
     TOXICITY_LIVE,
-    json_bytes,
-    write_file,
+    write_json,
     write_reports,
 )
 from polytrade.reports.manifest import Basis
-from polytrade.reports.report import Report, build_report
-from polytrade.reports.toxicity import toxicity_json
+from polytrade.reports.report import Frozen, freeze
+from polytrade.reports.toxicity import toxicity_faults, toxicity_json
 from polytrade.reports.watch import Watch
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.recorder import Recorder
@@ -57,11 +56,9 @@ BEAT_S: Final = 0.25
 SWITCH_S: Final = 0.0005
 """How long a thread that writes files may keep the interpreter from the event loop."""
 SLOW_MS: Final = 5.0
-"""Making a final report longer than this is told."""
+"""Holding the engine up longer than this for a final report is told."""
 REPORTS: Final = "reports"
 """The folder of reports, beside that of the runs."""
-DANGER_SHARE_MAX: Final = 0.25
-"""More of the markets than this in danger fail the toxicity report: two of eight."""
 
 
 @attrs.frozen
@@ -70,6 +67,7 @@ class LiveReport:
 
     ts_ns: int
     body: dict[str, Any]
+    readings: Readings
     window: ShadowReport
     gate: GateResult
     toxicity: dict[str, Any]
@@ -178,13 +176,11 @@ class Reporter:
         found = self.latest()
         if watch is None or found is None:
             return self._off()
-        measured = Readings()
-        self.measure(measured)
-        report = build_report(watch, self._bare_basis(), measured=measured)
+        frozen = freeze(watch, found.readings, found.window)
         cost_ms = (perf_counter_ns() - began_ns) / MS_NS
         if cost_ms > SLOW_MS:
             log.info("a final report held the engine up", ms=round(cost_ms, 1))
-        files, problem = await self._write_all(report)
+        files, problem = await self._write_all(frozen)
         return {
             "live": found.body,
             "gate": {**found.gate.to_dict(), "gates": gate_rows(found.body)},
@@ -208,12 +204,14 @@ class Reporter:
         return found.toxicity
 
     async def toxicity_final(self) -> dict[str, Any] | Refusal:
-        """`GET /report/toxicity/final`: a verdict on the markets as they stand."""
+        """`GET /report/toxicity/final`: a verdict on the open markets and on the window's fills."""
         live = await self.toxicity_live()
-        if isinstance(live, Refusal):
-            return live
-        reasons = toxicity_faults(live, self._config.toxicity.caution_threshold)
-        return {"pass": not reasons, "failed_reasons": reasons, "live": live}
+        found = self._last
+        if isinstance(live, Refusal) or found is None:
+            return self._off()
+        settings = self._strategy.session.engine.toxicity.settings
+        reasons = toxicity_faults(found.toxicity, found.window.values, settings)
+        return {"pass": not reasons, "failed_reasons": reasons, "live": found.toxicity}
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -252,23 +250,28 @@ class Reporter:
             plugins=dict(sorted(self._strategy.session.lineup.plugins.items())),
         )
 
-    async def _write_all(self, report: Report) -> tuple[list[str], str]:
+    async def _write_all(self, frozen: Frozen) -> tuple[list[str], str]:
         """Every file of a report, on the journal as it is on the disk; what went wrong, if."""
         try:
             if self._journal is not None:
                 await self._journal.sync()
-                basis = partial(Basis.of_journal, self._run_folder, self._journal.lost)
-                found = await trio.to_thread.run_sync(basis, limiter=self._limiter)
-                report = attrs.evolve(report, basis=found)
-            write = partial(write_reports, report, self.folder)
+            lost = self._journal.lost if self._journal is not None else 0
+            write = partial(self._write_report, frozen, lost)
             paths = await trio.to_thread.run_sync(write, limiter=self._limiter)
         except (OSError, JournalError) as error:
             log.error("report files not written", error=str(error))
             return [], str(error)
         return [str(path) for path in paths], ""
 
+    def _write_report(self, frozen: Frozen, lost: int) -> list[Path]:
+        """In the thread: read the journal's files, make the report, write it."""
+        basis = self._bare_basis()
+        if self._journal is not None:
+            basis = Basis.of_journal(self._run_folder, lost)
+        return write_reports(frozen.report(basis), self.folder)
+
     async def _write(self, name: str, ts_ns: int, body: Mapping[str, Any]) -> None:
-        write = partial(write_file, self.folder / _day(ts_ns) / name, json_bytes(body))
+        write = partial(write_json, self.folder / _day(ts_ns) / name, body)
         try:
             await trio.to_thread.run_sync(write, limiter=self._limiter)
         except OSError as error:
@@ -301,10 +304,12 @@ def live_report(watch: Watch, readings: Readings) -> LiveReport:
         "book_top_lag_p99_ms_by_symbol": {labels[0]: p99 for labels, p99 in lags.items()},
         "lenses": [row.to_dict() for row in watch.lenses.table()],
         "calibration": watch.calibration.to_dict(),
+        "coherence": watch.coherence.to_dict(),
         **gate.to_dict(),
     }
     body = {name: found.pop(name, None) for name in contract}
-    return LiveReport(ts_ns, {**body, **found}, window, gate, toxicity_json(watch.engine, ts_ns))
+    toxicity = toxicity_json(watch.engine, ts_ns)
+    return LiveReport(ts_ns, {**body, **found}, readings, window, gate, toxicity)
 
 
 def gate_rows(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -319,20 +324,6 @@ def gate_rows(body: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for gate in GATES
     ]
-
-
-def toxicity_faults(live: Mapping[str, Any], caution_threshold: float) -> list[str]:
-    """Why markets as they stand are not to be traded; empty when they may be."""
-    markets = len(live["rows"])
-    if not markets:
-        return ["no market was judged"]
-    reasons = []
-    average, danger = live["average_tox_score"], live["danger_count"] / markets
-    if average > caution_threshold:
-        reasons.append(f"average_tox_score {average:.6g}, wanted <= {caution_threshold:g}")
-    if danger > DANGER_SHARE_MAX:
-        reasons.append(f"danger_count / markets {danger:.6g}, wanted <= {DANGER_SHARE_MAX:g}")
-    return reasons
 
 
 def fill_from(report: LiveReport, out: Readings) -> None:

@@ -117,5 +117,6 @@ def _calendar_settings(options: VenueOptions) -> CalendarSettings:
         windows=options.windows,
         windows_ahead=options.windows_ahead,
         ladder_coins=options.coins[:1] if slow else (),
+        range_coins=options.coins[:1] if slow else (),
         slow=tuple(event.slug for event in SLOW_EVENTS) if slow else (),
     )

@@ -1,16 +1,8 @@
 """What a fill costs besides its price: the taker's fee, less the maker's rebate as an estimate."""
 
 from polytrade.core.events import MarketListed
-from polytrade.core.units import ONE_E4, ONE_E6, fee_e6, notional_e6_up, share_e6_down
-
-
-def rebate_e6(spec: MarketListed, price_e4: int, size_e6: int) -> int:
-    """The most a maker fill is credited: its fee-equivalent times the market's rebate rate.
-
-    An estimate (protocols 8.2): the pool is shared once a day among all makers.
-    """
-    fee = fee_e6(size_e6, price_e4, spec.fee_rate_e6, spec.fee_exponent)
-    return share_e6_down(fee, spec.rebate_rate_e6, ONE_E6)
+from polytrade.core.learning import rebate_e6
+from polytrade.core.units import ONE_E4, fee_e6, notional_e6_up
 
 
 def cost_e6(spec: MarketListed, price_e4: int, size_e6: int, maker: bool) -> int:

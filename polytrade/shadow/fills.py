@@ -4,6 +4,7 @@ A fill that failed to settle never was: it is dropped while it is being followed
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 import attrs
@@ -11,17 +12,21 @@ import attrs
 from polytrade.core.adverse import AdverseSelection
 from polytrade.core.events import OrderFilled
 from polytrade.core.ids import BUY, YES
+from polytrade.core.learning import rebate_e6
 from polytrade.core.markouts import HORIZON_10S, HORIZONS_S, Markout, Markouts
 from polytrade.core.orders import Order
 from polytrade.core.units import ONE_E4, SECOND_NS
-from polytrade.shadow.costs import rebate_e6
 from polytrade.shadow.samples import Samples
 from polytrade.shadow.scorecard import USDC, Scorecard
-from polytrade.shadow.tracks import Tracks
+from polytrade.shadow.tracks import Tracks, Wake
 
 FOLLOWED_NS: Final = HORIZONS_S[HORIZON_10S] * SECOND_NS
 ENGINES: Final = ("maker", "taker", "arb", "flatten")
 """Who wants orders; the rows of the profit by engine."""
+
+
+Heard = Callable[[Markout], None]
+"""Called with every markout of an own fill as it becomes known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,14 +53,19 @@ class _Fill:
 
 @final
 class Fills:
-    """Markouts of every fill of the window."""
+    """Markouts of every fill of the window.
+
+    `markouts` follows the fills of the run, whatever their window; `heard` is told each of them.
+    """
 
     __slots__ = (
         "_engines",
         "_following",
+        "_heard",
         "_of",
         "_scorecard",
         "_tracks",
+        "_wake",
         "adverse",
         "fees_e6",
         "gross_bps",
@@ -67,14 +77,23 @@ class Fills:
         "voided",
     )
 
-    def __init__(self, tracks: Tracks, scorecard: Scorecard) -> None:
+    def __init__(
+        self,
+        tracks: Tracks,
+        scorecard: Scorecard,
+        markouts: Markouts,
+        heard: Heard,
+        wake: Wake,
+    ) -> None:
         self._tracks = tracks
+        self._wake = wake
         self._scorecard = scorecard
+        self._heard = heard
         self._of: dict[str, _Fill] = {}
         self._following: deque[_Fill] = deque()
         self._engines: dict[str, Samples] = {name: Samples() for name in ENGINES}
         self.adverse = AdverseSelection()
-        self.markouts = Markouts()
+        self.markouts = markouts
         self.gross_bps = [Samples() for _ in HORIZONS_S]
         self.net_usdc = Samples()
         self.roi_bps = Samples()
@@ -82,6 +101,11 @@ class Fills:
         self.voided = 0
         self.fees_e6 = 0
         self.rebates_e6 = 0
+
+    @property
+    def next_ns(self) -> int:
+        """The next instant a markout is wanted of."""
+        return self.markouts.next_ns
 
     def filled(self, order: Order, event: OrderFilled) -> None:
         """One of our orders filled, as the engine took it."""
@@ -116,15 +140,18 @@ class Fills:
             fill = _Fill(event.fill_id, order.engine, ts_ns)
             self._of[fill.key] = fill
             self._following.append(fill)
+            self._wake.by(self.next_ns)
 
     def failed(self, fill_id: str) -> None:
         """A fill never happened after all."""
+        self.markouts.void(fill_id)
         if self._of.pop(fill_id, None) is not None:
             self.voided += 1
 
     def due(self, ts_ns: int) -> None:
         """Take the markouts of every instant before `ts_ns`, at the mids as they last were."""
         for markout in self.markouts.due(ts_ns, self._tracks.mid_e6):
+            self._heard(markout)
             fill = self._of.get(markout.key)
             if fill is not None:
                 self._take(fill, markout)

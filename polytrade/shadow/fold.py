@@ -6,7 +6,7 @@ before the next event (`tracks.py`). Memory is bounded, whatever the length of a
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 import attrs
 
@@ -41,18 +41,27 @@ from polytrade.core.events import (
     TradePrinted,
 )
 from polytrade.core.ids import BUY, YES
+from polytrade.core.markouts import Markout, Markouts
 from polytrade.core.units import MS_NS, ONE_E4, SECOND_NS
 from polytrade.shadow.causes import Outcome
 from polytrade.shadow.costs import net_edge_bps
-from polytrade.shadow.fills import Fills
+from polytrade.shadow.fills import Fills, Heard
 from polytrade.shadow.funnel import Funnel
 from polytrade.shadow.outcomes import Outcomes
 from polytrade.shadow.probes import Probes
 from polytrade.shadow.report import ShadowReport
 from polytrade.shadow.samples import SHOTS_MAX
 from polytrade.shadow.scorecard import Scorecard
-from polytrade.shadow.shots import DELAYS_MS, Intent, Shots
-from polytrade.shadow.tracks import Track, Tracks
+from polytrade.shadow.shot import Intent
+from polytrade.shadow.shots import DELAYS_MS, Shots
+from polytrade.shadow.tracks import NEVER_NS, Track, Tracks, Wake
+
+STATES: Final = (BookStateChanged, PhaseChanged)
+"""Effects after which a market's book counts, or no longer does."""
+
+
+def _unheard(_markout: Markout) -> None:
+    return None
 
 
 @attrs.frozen(kw_only=True)
@@ -72,33 +81,49 @@ def shadow_settings(config: Config) -> ShadowSettings:
 class _Window:
     """Everything a reset starts anew."""
 
-    def __init__(self, settings: ShadowSettings, engine: Engine, tracks: Tracks) -> None:
+    def __init__(
+        self,
+        settings: ShadowSettings,
+        engine: Engine,
+        tracks: Tracks,
+        markouts: Markouts,
+        heard: Heard,
+        wake: Wake,
+    ) -> None:
         self.scorecard = Scorecard()
-        self.outcomes = Outcomes(tracks, self.scorecard)
+        self.outcomes = Outcomes(tracks, self.scorecard, wake)
         self.shots = Shots(
             engine.orders,
             settings.cancels_ahead,
             self.outcomes.filled,
             self.scorecard.shot,
             self.outcomes.decided,
+            wake,
             settings.shots_max,
         )
-        self.probes = Probes(settings.shots_max)
-        self.fills = Fills(tracks, self.scorecard)
+        self.probes = Probes(wake, settings.shots_max)
+        self.fills = Fills(tracks, self.scorecard, markouts, heard, wake)
         self.funnel = Funnel()
 
 
 @final
 class Shadow:
-    """The shadow of one engine; `observe` after every step, `report` whenever wanted."""
+    """The shadow of one engine; `observe` after every step, `report` whenever wanted.
 
-    def __init__(self, settings: ShadowSettings, engine: Engine) -> None:
+    `heard` is told every markout of an own fill, those of an earlier window included.
+    """
+
+    def __init__(self, settings: ShadowSettings, engine: Engine, heard: Heard = _unheard) -> None:
         self.window_id = 1
         self.started_ns = 0
         self._settings = settings
         self._engine = engine
         self._tracks = Tracks(engine)
-        self._window = _Window(settings, engine, self._tracks)
+        self._markouts = Markouts()
+        self._heard = heard
+        self._wake = Wake()
+        self._window = self._new_window()
+        self._quoter = engine.quoter
         self._decisions = engine.quoter.decisions
         self._refusals = self._refused_total()
         self._folds: dict[type[Event], Callable[[Any, Sequence[Effect]], None]] = {
@@ -118,41 +143,42 @@ class Shadow:
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
         """The engine stepped `event` and wants `effects`."""
-        ts_ns, window = event.ts_ns, self._window
-        if not self.started_ns:
-            self.started_ns = ts_ns
-        if ts_ns > window.shots.next_ns:
-            window.shots.due(ts_ns)
-        if ts_ns > window.probes.next_ns:
-            window.probes.due(ts_ns)
-        if ts_ns > window.outcomes.markouts.next_ns:
-            window.outcomes.due(ts_ns)
-        if ts_ns > window.fills.markouts.next_ns:
-            window.fills.due(ts_ns)
+        ts_ns = event.ts_ns
+        if ts_ns > self._wake.ns:
+            self._due(ts_ns)
         fold = self._folds.get(type(event))
         if fold is not None:
             fold(event, effects)
-        for effect in effects:
-            if isinstance(effect, PlaceOrder):
-                self._on_place(effect, ts_ns)
-            elif isinstance(effect, BookStateChanged | PhaseChanged):
-                track = self._tracks.of.get(effect.market)
-                if track is not None:
-                    track.refresh(ts_ns)
-        if self._engine.quoter.decisions != self._decisions:
+        if effects:
+            self._on_effects(effects, ts_ns)
+        if self._quoter.decisions != self._decisions:
             self._count(event, effects)
-        if self._window.shots.pending:
-            self._window.shots.look()
+        if self._shots.pending:
+            self._shots.look()
+
+    def _due(self, ts_ns: int) -> None:
+        """Look at every instant before `ts_ns`, and say when the next is."""
+        if not self.started_ns:
+            self.started_ns = ts_ns
+        window, wake = self._window, self._wake
+        wake.ns = NEVER_NS
+        for waiting in (window.shots, window.probes, window.outcomes, window.fills):
+            waiting.due(ts_ns)
+            wake.by(waiting.next_ns)
 
     def reset(self, window_id: int, ts_ns: int) -> None:
         """Begin a new measuring window: everything counted, and every shot under way, is gone."""
         self.window_id = window_id
         self.started_ns = ts_ns
-        self._window = _Window(self._settings, self._engine, self._tracks)
+        self._window = self._new_window()
         self._refusals = self._refused_total()
 
+    def freshen(self) -> None:
+        """Make a part of the report that has changed; now and then, so that `report` is cheap."""
+        self._window.scorecard.freshen()
+
     def report(self, ts_ns: int) -> ShadowReport:
-        """The window's numbers at `ts_ns`; costs milliseconds when the window is full."""
+        """The window's numbers at `ts_ns`; cheap, whatever is in the window (`freshen`)."""
         window, funnel = self._window, self._window.funnel
         started_ns = self.started_ns or ts_ns
         return ShadowReport(
@@ -177,7 +203,7 @@ class Shadow:
         track = self._tracks.of.get(event.market)
         if track is not None:
             track.touch(event.ts_ns)
-            self._window.shots.on_change(track, event)
+            self._shots.on_change(track, event)
 
     def _on_snapshot(self, event: BookReplaced, effects: Sequence[Effect]) -> None:
         track = self._tracks.of.get(event.market)
@@ -237,6 +263,15 @@ class Shadow:
     def _on_reset(self, event: ShadowReset, effects: Sequence[Effect]) -> None:
         self.reset(event.window_id, event.ts_ns)
 
+    def _on_effects(self, effects: Sequence[Effect], ts_ns: int) -> None:
+        for effect in effects:
+            if isinstance(effect, PlaceOrder):
+                self._on_place(effect, ts_ns)
+            elif isinstance(effect, STATES):
+                track = self._tracks.of.get(effect.market)
+                if track is not None:
+                    track.refresh(ts_ns)
+
     # -- what was wanted ------------------------------------------------------------------------
 
     def _on_place(self, effect: PlaceOrder, ts_ns: int) -> None:
@@ -271,7 +306,7 @@ class Shadow:
 
     def _count(self, event: Event, effects: Sequence[Effect]) -> None:
         """Markets were decided: those that the event concerns."""
-        self._decisions = self._engine.quoter.decisions
+        self._decisions = self._quoter.decisions
         refusals = self._refused_total()
         funnel = self._window.funnel
         if refusals != self._refusals:
@@ -299,8 +334,15 @@ class Shadow:
             names = [each.market for each in effects if isinstance(each, BookStateChanged)]
         return [tracks.of[name] for name in names if name in tracks.of]
 
+    def _new_window(self) -> _Window:
+        window = _Window(
+            self._settings, self._engine, self._tracks, self._markouts, self._heard, self._wake
+        )
+        self._shots = window.shots
+        return window
+
     def _refused_total(self) -> int:
-        return sum(self._engine.quoter.refusals.values())
+        return sum(self._quoter.refusals.values())
 
 
 def _values(window: _Window) -> dict[str, float | None]:

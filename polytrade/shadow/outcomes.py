@@ -9,8 +9,8 @@ from polytrade.core.units import ONE_E4, SECOND_NS, notional_e6_up
 from polytrade.shadow.causes import CAUSE_NAMES, Outcome, cause_of
 from polytrade.shadow.samples import Samples
 from polytrade.shadow.scorecard import Scorecard
-from polytrade.shadow.shots import Shot
-from polytrade.shadow.tracks import Tracks
+from polytrade.shadow.shot import Shot
+from polytrade.shadow.tracks import Tracks, Wake
 
 RIPE_NS: Final = HORIZONS_S[HORIZON_10S] * SECOND_NS
 
@@ -28,6 +28,7 @@ class Outcomes:
         "_ripening",
         "_scorecard",
         "_tracks",
+        "_wake",
         "causes",
         "concluded",
         "ev_usdc",
@@ -35,8 +36,9 @@ class Outcomes:
         "valid",
     )
 
-    def __init__(self, tracks: Tracks, scorecard: Scorecard) -> None:
+    def __init__(self, tracks: Tracks, scorecard: Scorecard, wake: Wake) -> None:
         self._tracks = tracks
+        self._wake = wake
         self._scorecard = scorecard
         self._of: dict[str, Outcome] = {}
         self._ripening: deque[tuple[int, Outcome]] = deque()
@@ -46,6 +48,11 @@ class Outcomes:
         self.concluded = 0
         self.valid = 0
         self.ev_usdc = Samples()
+
+    @property
+    def next_ns(self) -> int:
+        """The next instant a markout is wanted of."""
+        return self.markouts.next_ns
 
     def filled(self, shot: Shot, yes_price_e4: int, size_e6: int, cost_e6: int, ts_ns: int) -> None:
         """The shot at +10 ms filled in part or whole; `cost_e6` is its fee less the rebate."""
@@ -61,6 +68,7 @@ class Outcomes:
             outcome.ripe_ns = ts_ns + RIPE_NS
             self._of[key] = outcome
             self._ripening.append((outcome.ripe_ns, outcome))
+            self._wake.by(self.next_ns)
 
     def decided(self, shot: Shot, counts: bool) -> None:
         """The order is over; `counts` tells whether what became of the shot is an outcome."""

@@ -12,7 +12,7 @@ from typing import Final, final
 from polytrade.core.units import MS_NS
 from polytrade.shadow.samples import SHOTS_MAX, Tally, ratio
 from polytrade.shadow.shots import DELAYS_MS, OUTCOME
-from polytrade.shadow.tracks import NEVER_NS, Track
+from polytrade.shadow.tracks import NEVER_NS, Track, Wake
 
 LEAD_NS: Final = 5 * MS_NS
 """The reference leads by at least this much when a probe is taken (metrics contract)."""
@@ -53,11 +53,13 @@ class Probes:
         "_moved",
         "_probed_ns",
         "_waiting",
+        "_wake",
         "next_ns",
         "survived",
     )
 
-    def __init__(self, most: int = SHOTS_MAX) -> None:
+    def __init__(self, wake: Wake, most: int = SHOTS_MAX) -> None:
+        self._wake = wake
         self._leads: deque[_Probe] = deque()
         self._waiting: list[deque[_Probe]] = [deque() for _ in DELAYS_MS]
         self._moved: dict[str, float] = {}
@@ -77,12 +79,15 @@ class Probes:
         if ts_ns - self._probed_ns.get(symbol, -EVERY_NS) < EVERY_NS:
             return
         for track in tracks:
-            if track.valid and track.two_sided and track.open:
+            gains = track.market.direction
+            if gains and track.valid and track.two_sided and track.open:
                 self._probed_ns[symbol] = ts_ns
-                # A market may gain by a fall: then it is the bid of YES that a rise threatens.
-                rises = (price > before) != (track.market.spec.condition == "below")
+                # A market may gain by a fall: then it is the bid of YES that a rise threatens. One
+                # that pays within a range gains by neither, and is not probed.
+                rises = (price > before) == (gains > 0)
                 self._leads.append(_Probe(track, rises, ts_ns))
                 self.next_ns = min(self.next_ns, ts_ns + LEAD_NS)
+                self._wake.by(self.next_ns)
 
     def due(self, ts_ns: int) -> None:
         """Take what was to be taken before `ts_ns`; the markets are as they last were."""

@@ -105,7 +105,7 @@ class ShadowReport:
             "funnel": dict(self.funnel),
             "blocked_reason_counts": dict(self.blocked_reason_counts),
             "causes": dict(self.causes),
-            "market_scorecard": [attrs.asdict(row) for row in self.market_scorecard],
+            "market_scorecard": [row.to_dict() for row in self.market_scorecard],
             "pnl_by_engine": [attrs.asdict(row) for row in self.pnl_by_engine],
             "adverse_selection": [
                 {name: getattr(row, name) for name in row.__slots__}

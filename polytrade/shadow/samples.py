@@ -1,14 +1,14 @@
-"""Samples and tallies of a window in bounded memory; percentiles are made when asked for.
+"""Samples and tallies of a window in bounded memory; percentiles are looked up when asked for.
 
 Percentiles are nearest rank (`ceil(q * n)`-th smallest), and None for an empty sample, never 0.
 """
 
 from array import array
-from math import ceil
+from bisect import bisect_left, bisect_right, insort
+from math import ceil, isfinite
 from typing import Final, final
 
 import attrs
-import numpy as np
 
 SAMPLES_MAX: Final = 65_536
 """Samples kept of one number (metrics contract); the newest replaces the oldest."""
@@ -29,14 +29,19 @@ class Robust:
 
 @final
 class Samples:
-    """The last `most` values of one number. `total` sums every value ever added."""
+    """The last `most` values of one number. `total` sums every value ever added.
 
-    __slots__ = ("_at", "_most", "_values", "total")
+    They are also kept in order, so that a percentile is a look-up: a report is asked for between
+    two events. A value more costs a move of half of them, 20 us when there are 65,536.
+    """
+
+    __slots__ = ("_at", "_most", "_ordered", "_values", "total")
 
     def __init__(self, most: int = SAMPLES_MAX) -> None:
         assert most > 0, f"expected a positive bound, found {most}"
         self._most = most
         self._values = array("d")
+        self._ordered = array("d")
         self._at = 0
         self.total = 0.0
 
@@ -45,45 +50,45 @@ class Samples:
 
     def add(self, value: float) -> None:
         """One more value, in place of the oldest when there is no room."""
+        assert isfinite(value), f"expected a finite sample, found {value}"
         self.total += value
         if len(self._values) < self._most:
             self._values.append(value)
-            return
-        self._values[self._at] = value
-        self._at = (self._at + 1) % self._most
+        else:
+            del self._ordered[bisect_left(self._ordered, self._values[self._at])]
+            self._values[self._at] = value
+            self._at = (self._at + 1) % self._most
+        insort(self._ordered, value)
 
     def percentile(self, q: float) -> float | None:
         """The nearest-rank percentile of what is kept, `q` in (0, 1]."""
         return self.percentiles(q)[0]
 
     def percentiles(self, *wanted: float) -> list[float | None]:
-        """Several percentiles at the cost of about one."""
+        """Several percentiles."""
         if not self._values:
             return [None for _ in wanted]
-        return list(_ranked(np.array(self._values), *wanted))
+        return [self._ranked(q, 0, len(self._ordered)) for q in wanted]
 
     def positive_ratio(self) -> float | None:
         """The share of what is kept that is above 0."""
-        if not self._values:
-            return None
-        return int(np.count_nonzero(np.array(self._values) > 0.0)) / len(self._values)
+        count = len(self._ordered)
+        return ratio(count - bisect_right(self._ordered, 0.0), count)
 
     def robust(self) -> Robust:
         """The median of what lies within 1.5 interquartile ranges of the quartiles."""
-        count = len(self._values)
+        count = len(self._ordered)
         if count < ROBUST_LEAST:
             return Robust(self.percentile(0.5), 0.0 if count else None)
-        values = np.array(self._values)
-        low, high = _ranked(values, 0.25, 0.75)
+        low, high = self._ranked(0.25, 0, count), self._ranked(0.75, 0, count)
         reach = ROBUST_K * (high - low)
-        kept = values[(values >= low - reach) & (values <= high + reach)]
-        return Robust(_ranked(kept, 0.5)[0], (count - len(kept)) / count)
+        first = bisect_left(self._ordered, low - reach)
+        end = bisect_right(self._ordered, high + reach)
+        return Robust(self._ranked(0.5, first, end), (count - (end - first)) / count)
 
-
-def _ranked(values: "np.ndarray[tuple[int], np.dtype[np.float64]]", *wanted: float) -> list[float]:
-    ranks = [max(ceil(q * len(values)), 1) - 1 for q in wanted]
-    ordered = np.partition(values, ranks)
-    return [float(ordered[rank]) for rank in ranks]
+    def _ranked(self, q: float, first: int, end: int) -> float:
+        """The nearest rank among the ordered values from `first` to before `end`."""
+        return self._ordered[first + max(ceil(q * (end - first)), 1) - 1]
 
 
 @final

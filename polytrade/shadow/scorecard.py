@@ -1,6 +1,7 @@
 """The scorecard: the window's numbers again, market by market, in bounded memory."""
 
-from typing import Final, final
+from operator import attrgetter
+from typing import Any, Final, final
 
 import attrs
 
@@ -12,7 +13,7 @@ from polytrade.shadow.samples import Samples, ratio
 MARKETS_MAX: Final = 512
 """Markets scored in a window: 43 hours of one coin's five-minute windows; the oldest goes first."""
 MARKET_SAMPLES_MAX: Final = 256
-"""Samples kept of one number of one market: eight numbers of every market are then 8 MB at most."""
+"""Samples kept of one number of one market: 17 MB at most for eight numbers of every market."""
 USDC: Final = 1e10
 """Basis points times 1e-6 USDC in one USDC."""
 
@@ -41,6 +42,14 @@ class ScoreRow:
     net_edge_p50_bps: float | None
     net_edge_p10_bps: float | None
     top_cause: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row by column."""
+        return dict(zip(COLUMNS, _cells(self), strict=True))
+
+
+COLUMNS: Final = tuple(field.name for field in attrs.fields(ScoreRow))
+_cells: Final = attrgetter(*COLUMNS)
 
 
 @final
@@ -83,12 +92,17 @@ class _Score:
 
 @final
 class Scorecard:
-    """The scores of the window's markets, in the order they were first traded."""
+    """The scores of the window's markets, in the order they were first traded.
 
-    __slots__ = ("_scores",)
+    A row is made anew only when its market has changed since: markets that are over cost nothing.
+    """
+
+    __slots__ = ("_changed", "_rows", "_scores")
 
     def __init__(self) -> None:
         self._scores: dict[str, _Score] = {}
+        self._rows: dict[str, ScoreRow] = {}
+        self._changed: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._scores)
@@ -99,12 +113,15 @@ class Scorecard:
         if name in self._scores:
             return
         if len(self._scores) >= MARKETS_MAX:
-            del self._scores[next(iter(self._scores))]
-        self._scores[name] = _Score(market)
+            oldest = next(iter(self._scores))
+            del self._scores[oldest], self._rows[oldest]
+            self._changed.pop(oldest, None)
+        score = self._scores[name] = _Score(market)
+        self._rows[name] = _row(name, score)
 
     def concluded(self, outcome: Outcome, cause: str, net_usdc: float | None) -> None:
         """An outcome of the market came to its end."""
-        score = self._scores.get(outcome.market)
+        score = self._change(outcome.market)
         if score is None:
             return
         score.outcomes += 1
@@ -117,7 +134,7 @@ class Scorecard:
 
     def shot(self, outcome: Outcome) -> None:
         """A shot at +10 ms of the market arrived at a trusted book."""
-        score = self._scores.get(outcome.market)
+        score = self._change(outcome.market)
         if score is None:
             return
         score.shots += 1
@@ -127,13 +144,13 @@ class Scorecard:
 
     def filled(self, market: str) -> None:
         """One of our orders filled, in part or whole."""
-        score = self._scores.get(market)
+        score = self._change(market)
         if score is not None:
             score.fills += 1
 
     def markout(self, markout: Markout) -> None:
         """A horizon of one of our fills passed."""
-        score = self._scores.get(markout.market)
+        score = self._change(markout.market)
         if score is None:
             return
         score.gross_bps[markout.horizon].add(markout.bps)
@@ -143,7 +160,23 @@ class Scorecard:
 
     def rows(self) -> tuple[ScoreRow, ...]:
         """The scorecard as it stands."""
-        return tuple(_row(name, score) for name, score in self._scores.items())
+        while self._changed:
+            self.freshen()
+        return tuple(self._rows.values())
+
+    def freshen(self) -> None:
+        """Make the row anew that has waited longest: a look now and then keeps `rows` cheap."""
+        if self._changed:
+            name = next(iter(self._changed))
+            del self._changed[name]
+            self._rows[name] = _row(name, self._scores[name])
+
+    def _change(self, market: str) -> _Score | None:
+        """The score of a market, which is about to change."""
+        score = self._scores.get(market)
+        if score is not None:
+            self._changed[market] = None
+        return score
 
 
 def _row(name: str, score: _Score) -> ScoreRow:

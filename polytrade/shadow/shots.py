@@ -14,83 +14,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, final
 
-from polytrade.core.book import Book
-from polytrade.core.effects import PlaceOrder
 from polytrade.core.events import BookChanged, BookReplaced, TradePrinted
-from polytrade.core.fills import EVERY_LEVEL
 from polytrade.core.ids import BUY, NO, YES
 from polytrade.core.orders import Orders, terminal
-from polytrade.core.queueing import PaperOrder
 from polytrade.core.units import MS_NS, ONE_E4
 from polytrade.shadow.causes import Outcome
 from polytrade.shadow.costs import cost_e6, net_edge_bps
 from polytrade.shadow.samples import SHOTS_MAX, Samples, Tally
-from polytrade.shadow.tracks import NEVER_NS, Track
+from polytrade.shadow.shot import Intent, Resting, Shot, rests, within
+from polytrade.shadow.tracks import NEVER_NS, Track, Wake
 
 DELAYS_MS: Final = (5, 10, 25)
 OUTCOME: Final = DELAYS_MS.index(10)
 """The shot that makes an outcome (metrics contract)."""
 INTENTS_MAX: Final = 10_000
 """Orders followed at once: the largest `risk.max_open_orders`."""
-
-
-@final
-class Intent:
-    """An order as it was decided; `outcome` has what its causes are judged by."""
-
-    __slots__ = ("effect", "engine", "outcome", "placed_ns", "track")
-
-    def __init__(self, effect: PlaceOrder, track: Track, outcome: Outcome, placed_ns: int) -> None:
-        self.effect = effect
-        self.engine = effect.engine
-        self.track = track
-        self.outcome = outcome
-        self.placed_ns = placed_ns
-
-
-@final
-class Shot:
-    """One order, `DELAYS_MS[delay]` late. Until it has `arrived` it keeps how its prices stood
-    last: `level_e6` at its own, `levels` of the other side within its limit, and the fair value.
-    """
-
-    __slots__ = (
-        "arrived",
-        "delay",
-        "due_ns",
-        "fair",
-        "filled_e6",
-        "intent",
-        "level_e6",
-        "levels",
-        "order",
-        "survived",
-        "through",
-        "valid",
-    )
-
-    def __init__(self, intent: Intent, delay: int, due_ns: int) -> None:
-        self.intent = intent
-        self.delay = delay
-        self.due_ns = due_ns
-        self.order = PaperOrder(intent.effect)
-        self.level_e6 = 0
-        self.levels: list[tuple[int, int]] = []
-        self.fair = -1.0
-        self.filled_e6 = 0
-        self.arrived = False
-        self.survived = False
-        self.through = False
-        self.valid = False
-
-    def look(self) -> None:
-        """Remember how its prices stand after this event."""
-        market = self.intent.track.market
-        book, order = market.book, self.order
-        self.fair = market.fair
-        self.level_e6 = book.size_e6(order.side, order.price_e4)
-        if not self.intent.effect.post_only:
-            self.levels = _within(order, book)
 
 
 Filled = Callable[[Shot, int, int, int, int], None]
@@ -117,6 +55,7 @@ class Shots:
         "_orders",
         "_resting",
         "_waiting",
+        "_wake",
         "edges",
         "filled",
         "invalid",
@@ -133,6 +72,7 @@ class Shots:
         filled: Filled,
         judged: Callable[[Outcome], None],
         finished: Callable[[Shot, bool], None],
+        wake: Wake,
         shots_max: int = SHOTS_MAX,
     ) -> None:
         self._orders = orders
@@ -140,9 +80,10 @@ class Shots:
         self._filled = filled
         self._judged = judged
         self._finished = finished
+        self._wake = wake
         self._intents: dict[str, Intent] = {}
         self._live: dict[str, list[Shot]] = {}
-        self._resting: dict[str, list[Shot]] = {}
+        self._resting: dict[str, Resting] = {}
         self._waiting: list[deque[Shot]] = [deque() for _ in DELAYS_MS]
         self.next_ns = NEVER_NS
         self.pending = 0
@@ -179,6 +120,7 @@ class Shots:
         self.pending += len(shots)
         self.taken += len(shots)
         self.next_ns = min(self.next_ns, shots[0].due_ns)
+        self._wake.by(self.next_ns)
         return True
 
     def refused(self, order_id: str) -> bool:
@@ -218,30 +160,35 @@ class Shots:
 
     def on_change(self, track: Track, event: BookChanged) -> None:
         """One level of a market changed: the queue at its price moves."""
-        shots = self._resting.get(event.market)
-        if not shots:
+        resting = self._resting.get(event.market)
+        if resting is None:
             return
         price_e4 = event.price_e4 if event.token == YES else ONE_E4 - event.price_e4
-        for shot in shots:
-            if shot.order.price_e4 == price_e4:
-                self._level(shot, track, event.ts_ns)
-            self._through(shot, track, event.ts_ns)
+        if price_e4 in resting.prices:
+            for shot in resting.shots:
+                if shot.order.price_e4 == price_e4:
+                    self._level(shot, track, event.ts_ns)
+        self._pass(resting, track, event.ts_ns)
 
     def on_snapshot(self, track: Track, event: BookReplaced) -> None:
         """The whole book of a market changed."""
-        for shot in self._resting.get(event.market, ()):
-            self._level(shot, track, event.ts_ns)
-            self._through(shot, track, event.ts_ns)
+        resting = self._resting.get(event.market)
+        if resting is not None:
+            for shot in resting.shots:
+                self._level(shot, track, event.ts_ns)
+            self._pass(resting, track, event.ts_ns)
 
     def on_print(self, event: TradePrinted) -> None:
         """A public trade: it reaches what rests on the other side."""
-        shots = self._resting.get(event.market)
-        if not shots:
+        resting = self._resting.get(event.market)
+        if resting is None:
             return
         taker_side, price_e4 = event.side, event.price_e4
         if event.token == NO:
             taker_side, price_e4 = 1 - taker_side, ONE_E4 - price_e4
-        for shot in shots:
+        if not resting.reach.touched(price_e4, price_e4):
+            return
+        for shot in resting.shots:
             order = shot.order
             if order.side == taker_side:
                 continue
@@ -249,6 +196,13 @@ class Shots:
                 self._fill(shot, min(order.left_e6, event.size_e6), event.ts_ns)
             elif price_e4 == order.price_e4:
                 self._fill(shot, order.on_print(event.size_e6, event.ts_ns), event.ts_ns)
+
+    def _pass(self, resting: Resting, track: Track, ts_ns: int) -> None:
+        """Fill what the book now shows better prices than."""
+        if resting.through or resting.reach.touched(track.bid_e4, track.ask_e4):
+            for shot in resting.shots:
+                self._through(shot, track, ts_ns)
+            resting.look_again()
 
     def _level(self, shot: Shot, track: Track, ts_ns: int) -> None:
         order = shot.order
@@ -267,7 +221,7 @@ class Shots:
         book = track.market.book
         if not track.market.trust.verified or book.crossed:
             return
-        shown_e6 = sum(size for price, size in _within(order, book) if order.beyond(price))
+        shown_e6 = sum(size for price, size in within(order, book) if order.beyond(price))
         shot.through = shown_e6 > 0
         self._fill(shot, order.on_through(shown_e6), ts_ns)
 
@@ -284,13 +238,13 @@ class Shots:
             self.invalid += 1
         else:
             crosses = order.crosses(track.bid_e4, track.ask_e4)
-            shot.survived = crosses != effect.post_only or (not crosses and _rests(effect))
+            shot.survived = crosses != effect.post_only or (not crosses and rests(effect))
             self.survived.add(2 * shot.delay + shot.survived)
             if shot.survived and crosses:
                 self._take(shot)
             elif shot.survived and not ended:
                 order.rest(shot.level_e6)
-                self._resting.setdefault(effect.market, []).append(shot)
+                self._rest(effect.market, shot)
         if shot.delay == OUTCOME:
             self._judge(shot)
         if known and ended and shot.delay == len(DELAYS_MS) - 1:
@@ -338,16 +292,19 @@ class Shots:
         order = self._orders.find(order_id)
         return order is None or terminal(order.state)
 
+    def _rest(self, market: str, shot: Shot) -> None:
+        resting = self._resting.get(market)
+        if resting is None:
+            resting = self._resting[market] = Resting()
+        resting.take(shot)
+
     def _unrest(self, shots: list[Shot]) -> None:
         market = shots[0].intent.effect.market
         resting = self._resting.get(market)
-        if resting is None:
-            return
-        kept = [shot for shot in resting if shot not in shots]
-        if kept:
-            self._resting[market] = kept
-        else:
-            del self._resting[market]
+        if resting is not None:
+            resting.drop(shots)
+            if not resting.shots:
+                del self._resting[market]
 
     def _close(self, order_id: str) -> None:
         """The order is over: the verdict on each of its shots."""
@@ -355,7 +312,7 @@ class Shots:
         self._unrest(shots)
         order = self._orders.find(order_id)
         reached = order is not None and order.filled_e6 > 0
-        reached = reached or not _rests(shots[0].intent.effect)
+        reached = reached or not rests(shots[0].intent.effect)
         reached = reached or any(shot.filled_e6 for shot in shots)
         for shot in shots:
             counts = shot.arrived and (reached or (shot.valid and not shot.survived))
@@ -363,18 +320,3 @@ class Shots:
                 self.filled.add(2 * shot.delay + (shot.filled_e6 > 0))
             if shot.delay == OUTCOME:
                 self._finished(shot, counts)
-
-
-def _rests(effect: PlaceOrder) -> bool:
-    """Whether what does not fill at once stays on the book."""
-    return effect.tif in ("GTC", "GTD")
-
-
-def _within(order: PaperOrder, book: Book) -> list[tuple[int, int]]:
-    """(price_e4, size_e6) of YES on the other side that an order may trade with, best first."""
-    levels: list[tuple[int, int]] = []
-    for price_e4, size_e6 in book.depth(1 - order.side, EVERY_LEVEL):
-        if not order.reaches(price_e4):
-            break
-        levels.append((price_e4, size_e6))
-    return levels

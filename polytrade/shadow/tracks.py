@@ -10,12 +10,39 @@ from polytrade.core.engine import Engine
 from polytrade.core.market import OPEN, MarketState
 from polytrade.core.markouts import NO_MID, mid_e6_of
 
+NEVER_NS: Final = 1 << 62
+"""The next instant of something that waits for none."""
+
+
+@final
+class Wake:
+    """The first instant that anything of the shadow waits for; 0 before the first event."""
+
+    __slots__ = ("ns",)
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def by(self, ns: int) -> None:
+        """Something is to be looked at right after this instant."""
+        self.ns = min(self.ns, ns)
+
 
 @final
 class Track:
     """The top of one market's book as of the last event; `top_ns` is when it last moved."""
 
-    __slots__ = ("ask_e4", "bid_e4", "market", "mid_e6", "top_ns", "two_sided", "valid")
+    __slots__ = (
+        "_ask",
+        "_bid",
+        "ask_e4",
+        "bid_e4",
+        "market",
+        "mid_e6",
+        "top_ns",
+        "two_sided",
+        "valid",
+    )
 
     def __init__(self, market: MarketState) -> None:
         self.market = market
@@ -25,6 +52,8 @@ class Track:
         self.top_ns = 0
         self.two_sided = False
         self.valid = False
+        self._bid = 0  # where the top was on the book's grid: quicker to compare than prices
+        self._ask = 0
         self.refresh(0)
 
     def touch(self, ts_ns: int) -> None:
@@ -33,13 +62,14 @@ class Track:
         Trust and phase change with effects of their own, which call for `refresh`.
         """
         book = self.market.book
-        if book.bid_e4 != self.bid_e4 or book.ask_e4 != self.ask_e4:
+        if book.best_bid != self._bid or book.best_ask != self._ask:
             self.refresh(ts_ns)
 
     def refresh(self, ts_ns: int) -> None:
         """Take over how the market stands after an event of `ts_ns`."""
         market = self.market
         book = market.book
+        self._bid, self._ask = book.best_bid, book.best_ask
         bid_e4, ask_e4 = book.bid_e4, book.ask_e4
         if bid_e4 != self.bid_e4 or ask_e4 != self.ask_e4:
             self.bid_e4 = bid_e4
@@ -84,7 +114,3 @@ class Tracks:
         """The mid of YES after the last event, `NO_MID` when there is none."""
         track = self.of.get(market)
         return NO_MID if track is None else track.mid_e6
-
-
-NEVER_NS: Final = 1 << 62
-"""The next instant of something that waits for none."""

@@ -26,7 +26,7 @@ import trio
 
 from benchmarks import traffic
 from benchmarks.workers import serve
-from polytrade.config import Config
+from polytrade.config import Config, Strategy
 from polytrade.core.effects import Effect
 from polytrade.core.events import BookChanged, Event, TradePrinted
 from polytrade.runtime.execution import run_execution
@@ -153,7 +153,7 @@ class Daemon:
     """The daemon's own parts behind one market connection; only discovery is made up."""
 
     def __init__(self, url: str, tally: Tally, begin_ns: int, root: Path) -> None:
-        plain = Config()
+        plain = Config(strategy=Strategy(base_quote_size=10.0, max_spread=0.08, taker="profile"))
         feeds = attrs.evolve(
             plain.feeds, market_url=url, market_connections=1, market_silence_s=SILENCE_S,
             clob_url="http://127.0.0.1:9",

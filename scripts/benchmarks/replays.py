@@ -18,7 +18,7 @@ from polytrade.journal import EffectDigest, JournalHeader, JournalTrailer, Journ
 from polytrade.replay import replay
 from polytrade.segments import FrameReader
 from polytrade.session import build_session, run_started
-from polytrade.strict import config_digest, to_dict
+from polytrade.strict import config_digest, load, to_dict
 
 GROUP: Final = "replay"
 SAMPLE: Final = ROOT / "datasets" / "sample-updown-5m.jsonl.zst"
@@ -26,9 +26,14 @@ BATCH: Final = 256
 """Rows of a zstd frame, about what a live journal writes at once."""
 
 
+def _config() -> Config:
+    """The configuration that comes with the project: it trades, the bare defaults do not."""
+    return load(ROOT / "configs")
+
+
 def _events() -> list[Event]:
     """The sample's events with the paper venue's answers, as a daemon would journal them."""
-    config, reader = Config(), CaptureReader(SAMPLE)
+    config, reader = _config(), CaptureReader(SAMPLE)
     return list(
         recorded_events(
             reader,
@@ -41,7 +46,7 @@ def _events() -> list[Event]:
 
 def write_journal(folder: Path, most: int) -> int:
     """Write the journal of the sample's first `most` events; how many events are in it."""
-    config, digest = Config(), EffectDigest()
+    config, digest = _config(), EffectDigest()
     session = build_session(config, paper=True)
     header = JournalHeader("bench", "", "", to_dict(config), config_digest(config))
     writer = JournalWriter(folder, header, segment_bytes=1 << 30)
@@ -74,7 +79,7 @@ def _parse(paths: list[Path]) -> Callable[[], Body]:
 def _replay(path: Path, until: int | None) -> Callable[[], Body]:
     def make() -> Body:
         def body() -> None:
-            result = replay(path, until=until)
+            result = replay(path, until=until, config=_config())
             assert result.matches, result.rows()
 
         return body
@@ -88,7 +93,7 @@ def run(repeats: int, *, quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="polytrade-bench-") as name:
         folder = Path(name) / "run"
         journalled = write_journal(folder, most)
-        stepped = replay(SAMPLE, until=most).events
+        stepped = replay(SAMPLE, until=most, config=_config()).events
         parts = sorted(folder.iterdir())
         records = sum(block.count(b"\n") for block in FrameReader(SAMPLE))
         pairs = [

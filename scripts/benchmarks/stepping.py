@@ -15,7 +15,7 @@ import attrs
 from benchmarks import traffic
 from benchmarks.measure import Body, Pair, Row, Side, cpu_ns, measure, row_of
 from benchmarks.workers import SCRIPTS, serve, worker
-from polytrade.config import Config
+from polytrade.config import Config, Strategy, Taker
 from polytrade.core import engine as engine_module
 from polytrade.core.events import BookChanged, BookReplaced, Event, PauseSet, TradePrinted
 from polytrade.journal import EffectDigest
@@ -33,8 +33,11 @@ class EnginesDiffer(AssertionError):
 
 
 def config(hash_mode: str = "enforce") -> Config:
-    """The defaults, with a budget of orders that does not run out: quoting is to be at work."""
-    plain = Config()
+    """Every engine at work: sizes that may be sent, a taker, an order budget that does not run
+    out.
+    """
+    strategy = Strategy(base_quote_size=10.0, max_spread=0.08, taker="profile")
+    plain = Config(strategy=strategy, taker=Taker(max_spread=1.0, max_edge=1.0))
     risk = attrs.evolve(plain.risk, hash_mode=hash_mode, orders_per_s=1000.0)
     return attrs.evolve(plain, risk=risk)
 

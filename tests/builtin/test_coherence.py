@@ -143,3 +143,36 @@ def test_report_is_by_asset_and_every_ten_seconds() -> None:
     states[0].phase = CLOSING
     watch.observe(ClockTicked(NOW + 20 * SECOND_NS), [])
     assert watch.to_dict()["BTC"]["samples"] == 2
+
+
+def test_range_is_on_no_line() -> None:
+    ranged = window("a", 400, 60_060.0, 31, condition="range", upper_e8=61_000 * 10**8)
+    assert leg_of(ranged, PRICE, NOW) is None
+
+
+def test_ladder_of_thresholds_and_ranges_is_reported_beside_the_windows() -> None:
+    reference = SymbolReference("BTC", 30.0, 600.0)
+    reference.apply(ReferenceTicked(NOW, "BTC", "a", FAST, round(PRICE * 1e8), NOW))
+    reference.var_fast = reference.var_slow = SIGMA * SIGMA
+    states = [
+        window("low", 900, 59_900.0, 30, condition="below"),
+        window("mid", 900, 59_900.0, 44, condition="range", upper_e8=60_100 * 10**8),
+        window("high", 900, 60_100.0, 28, condition="above"),
+    ]
+    engine = SimpleNamespace(
+        markets={state.spec.market: state for state in states}, references={"BTC": reference}
+    )
+    watch = Coherence(engine, 0.5, 0.1, 50.0)  # type: ignore[arg-type]
+    watch.observe(ClockTicked(NOW), [])
+    row = watch.to_dict()["BTC"]
+    assert row["windows_mean"] == 2.0
+    assert (row["ladder_checks"], row["ladder_gap_mean"]) == (1, pytest.approx(0.02))
+    states[1].book.replace(snapshot({39: 10}, {41: 10}), True)
+    watch.observe(ClockTicked(NOW + 10 * SECOND_NS), [])
+    row = watch.to_dict()["BTC"]
+    assert row["ladder_checks"] == 2
+    assert row["ladder_gap_mean"] == pytest.approx(0.02)
+    assert row["ladder_gap_max"] == pytest.approx(0.02)
+    states[0].phase = CLOSING
+    watch.observe(ClockTicked(NOW + 20 * SECOND_NS), [])
+    assert watch.to_dict()["BTC"]["ladder_checks"] == 2

@@ -1,6 +1,7 @@
 """The digital model against Monte Carlo, and when it does not speak."""
 
 from functools import cache
+from itertools import pairwise
 from math import hypot, log, sqrt
 
 import numpy as np
@@ -128,6 +129,75 @@ def test_below_is_the_complement_of_above() -> None:
     below = make().estimate(market(condition="below", settle="spot"), reference, now).fair
     assert above + below == pytest.approx(1.0)
     assert above > 0.5
+
+
+def ranged(low: float, high: float, **terms: object) -> MarketState:
+    """A range market that settles on the price at the end."""
+    bounds = {"strike_e8": round(low * 1e8), "upper_e8": round(high * 1e8)}
+    return market(condition="range", settle="spot", lookback_s=0, **bounds, **terms)
+
+
+@pytest.mark.parametrize("case", [(SIGMA, 200.0, 0), (SIGMA, 75.5, 60), (SIGMA, 20.0, 30)])
+@pytest.mark.parametrize("bps", [(-6.0, -1.0), (-0.5, 0.8), (1.0, 40.0)])
+def test_range_is_the_share_of_a_million_settlements_between_its_bounds(
+    case: Case, bps: tuple[float, float]
+) -> None:
+    _, left_s, lookback = case
+    low, high = (60_000.0 * (1 + each * 1e-4) for each in bps)
+    state = ranged(low, high)
+    state.spec.settle, state.spec.lookback_s = "twap" if lookback else "spot", lookback
+    now = END_NS - round(left_s * SECOND_NS)
+    reference = reference_at(60_000.0, now)
+    end_s = END_NS // SECOND_NS
+    for second in range(end_s - lookback, end_s - coming(left_s, lookback) + 1):
+        at = second * SECOND_NS
+        reference.apply(ReferenceTicked(now, "BTC", "rtds", ANCHOR, round(60_000.0 * 1e8), at))
+    settled = settlements()[case] * 60_000.0
+    share = float(((settled >= low) & (settled < high)).mean())
+    fair = make().estimate(state, reference, now).fair
+    error = sqrt(max(share * (1 - share), 1e-6) / PATHS)
+    assert abs(fair - min(max(share, 0.001), 0.999)) <= 3.0 * error
+
+
+@pytest.mark.parametrize("dof", [0.0, 4.0])
+def test_ranges_and_the_open_ones_at_both_ends_make_one(dof: float) -> None:
+    now = END_NS - 200 * SECOND_NS
+    reference = reference_at(60_000.0, now)
+    bounds = [59_950.0, 59_990.0, 60_010.0, 60_050.0]
+    ends = [
+        market(condition="below", settle="spot", strike_e8=round(bounds[0] * 1e8)),
+        market(condition="above", settle="spot", strike_e8=round(bounds[-1] * 1e8)),
+    ]
+    between = [ranged(low, high) for low, high in pairwise(bounds)]
+    fairs = [make(dof).estimate(one, reference, now).fair for one in (*ends, *between)]
+    assert sum(fairs) == pytest.approx(1.0, abs=1e-12)
+    assert all(0.001 < fair < 0.999 for fair in fairs)
+
+
+def test_range_with_bounds_out_of_order_is_not_quoted() -> None:
+    now = END_NS - 100 * SECOND_NS
+    for upper in (0.0, 60_000.0):
+        estimate = make().estimate(ranged(60_000.0, upper), reference_at(60_000.0, now), now)
+        assert (estimate.ok, estimate.reason) == (False, "no_quote_strike_missing")
+
+
+@pytest.mark.parametrize(
+    ("cents", "confidence"),
+    [(58, 1.0), (75, 1.0), (95, 0.675), (12, 0.416)],
+    ids=["the model's own", "another volatility", "surer than any", "less sure than any"],
+)
+def test_confidence_in_a_range_falls_with_a_mid_that_no_volatility_explains(
+    cents: int, confidence: float
+) -> None:
+    """A range of +- 0.8 standard deviations: 58 %; with a volatility off by half 40 to 77 %."""
+    now = END_NS - 100 * SECOND_NS
+    half = 60_000.0 * SIGMA * 10.0 * 0.8
+    state = ranged(60_000.0 - half, 60_000.0 + half)
+    state.book.replace(snapshot({cents - 1: 10}, {cents + 1: 10}), True)
+    state.trust.state = SYNCED
+    found = make().estimate(state, reference_at(60_000.0, now), now)
+    assert found.fair == pytest.approx(0.576, abs=0.002)
+    assert found.confidence == pytest.approx(confidence, abs=0.01)
 
 
 def test_confidence_falls_with_the_age_of_the_reference() -> None:

@@ -160,10 +160,16 @@ def jumped(bps: float) -> SymbolReference:
         ("above", 5.0, [YES]),
         ("below", 5.0, [NO]),
         ("below", -5.0, [YES]),
+        ("range", 5.0, []),
+        ("range", -5.0, []),
+        ("range", 3.9, [YES, NO]),
     ],
 )
 def test_jump_pulls_the_threatened_side(condition: str, bps: float, sides: list[int]) -> None:
-    """Up: the ask is in danger (it is made by buying NO), of a market on falling the bid."""
+    """Up: the ask is in danger (it is made by buying NO), of a market on falling the bid.
+
+    Which side of a range is in danger depends on where the price stands in it: both are pulled.
+    """
     view = view_of(fair(0.50), booked(condition=condition), reference=jumped(bps))
     assert [token for token, _, _, _ in quotes(make(), view)] == sides
 

@@ -17,10 +17,11 @@ from polytrade.builtin.allocators import (
 )
 from polytrade.builtin.controls import MidMaker, RandomMaker
 from polytrade.builtin.skewed import SkewedMaker
-from polytrade.builtin.taker import PROFILES, ProfileTaker, trigger_bps
+from polytrade.builtin.taker import ProfileTaker, trigger_bps
 from polytrade.core.ids import BUY, NO, SELL, YES
 from polytrade.core.roles import CAUTION, DANGER, SAFE, Inventory, Maker, Portfolio, View, Wish
 from polytrade.core.units import ONE_E4, fee_e6, notional_e6_down, notional_e6_up
+from polytrade.profiles import PROFILES
 from tests.builtin.views import booked, fair, view_of
 from tests.core.factory import SHARE, snapshot
 
@@ -213,7 +214,7 @@ def test_nothing_rests_in_danger(place: Place) -> None:
 def test_what_is_taken_earns_money_after_its_fees(place: Place, profile: str) -> None:
     """Filled exactly at the book's levels, with the venue's rounding, the wish has its edge."""
     view = place.view()
-    taker = ProfileTaker(7.0, 30.0, 2000, profile, 30.0)
+    taker = ProfileTaker(7.0, 30.0, 2000, profile, 30.0, 25.0, 1.0, 1.0)
     wishes, reason = taker.takes(view)
     assert len(wishes) == (not reason)
     for wish in wishes:

@@ -5,13 +5,9 @@ from typing import Any
 import pytest
 
 from polytrade.builtin.taker import (
-    GUARDED,
-    PROFILES,
-    UNGUARDED,
     ProfileTaker,
     confidence_floor,
     net_edge,
-    profile_of,
     slippage_bps,
     trigger_bps,
 )
@@ -21,6 +17,7 @@ from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import CAUTION, DANGER, TAKER, Estimate, View, no_estimate
 from polytrade.core.units import MS_NS
+from polytrade.profiles import GUARDED, PROFILES, UNGUARDED, profile_of
 from tests.builtin.views import NOW, booked, fair, holding, view_of
 from tests.core.factory import SHARE, snapshot
 
@@ -34,6 +31,9 @@ def make(**changes: Any) -> ProfileTaker:
         "stale_tick_filter_ms": 2000,
         "market_tier_profile": "balanced_sol_guard",
         "base_size": 10.0,
+        "max_notional": 25.0,
+        "max_spread": 1.0,
+        "max_edge": 1.0,
         **changes,
     }
     return ProfileTaker(**settings)
@@ -228,9 +228,9 @@ def test_money_in_one_order_is_limited() -> None:
 def test_less_than_a_dollar_is_not_taken() -> None:
     state = booked(asks={54: 1}, **FREE)
     assert reason(make(), view_of(fair(0.60), state)) == "no_take_notional"
-    enough = fine([(5_400, 1.86)], [], **FREE)
+    enough = fine([(5_400, 1.86)], [(4_000, 9)], **FREE)
     assert takes(make(), view_of(fair(0.60), enough)) == (YES, BUY, 5_400, 1.86)
-    dust = fine([(5_400, 0.004), (5_401, 3)], [], **FREE)
+    dust = fine([(5_400, 0.004), (5_401, 3)], [(4_000, 9)], **FREE)
     assert takes(make(), view_of(fair(0.60), dust)) == (YES, BUY, 5_401, 3.0)
 
 
@@ -244,10 +244,24 @@ def test_level_between_ticks_is_left() -> None:
     assert reason(make(), view_of(fair(0.60), off)) == "no_take_edge"
 
 
-def test_one_sided_book_can_be_taken() -> None:
-    assert takes(make(), view_of(fair(0.60), booked({}, {54: 9}, **FREE)))[:2] == (YES, BUY)
-    assert takes(make(), view_of(fair(0.40), booked({46: 9}, {}, **FREE)))[:2] == (NO, BUY)
-    assert reason(make(), view_of(fair(0.60), booked({}, {}, **FREE))) == "no_take_edge"
+def test_edge_too_good_to_be_true_is_left() -> None:
+    """At 0.54 a fair value of 0.62 leaves eight cents a share, 0.621 a tenth of a cent more."""
+    careful = make(max_edge=0.08)
+    assert takes(careful, view_of(fair(0.62), booked(**FREE))) == (YES, BUY, 5_400, 10)
+    assert reason(careful, view_of(fair(0.621), booked(**FREE))) == "no_take_too_good"
+    assert reason(careful, view_of(fair(0.379), booked(**FREE))) == "no_take_too_good"
+    costly = view_of(fair(0.63), booked())  # 0.63 - 0.54 less a fee of 0.017388
+    assert takes(careful, costly)[:2] == (YES, BUY)
+    doubted = view_of(fair(0.63, pad=0.02), booked(**FREE))
+    assert takes(careful, doubted)[:2] == (YES, BUY)
+
+
+def test_wide_book_is_not_taken() -> None:
+    """Four cents and no more: the makers of a wider book have gone."""
+    careful = make(max_spread=0.04)
+    assert takes(careful, view_of(fair(0.60), booked({50: 9}, {54: 9}, **FREE)))[0] == YES
+    wide = view_of(fair(0.60), booked({49: 9}, {54: 9}, **FREE))
+    assert reason(careful, wide) == "no_take_spread"
 
 
 # -- silence ---------------------------------------------------------------------------------------
@@ -264,6 +278,9 @@ def test_one_sided_book_can_be_taken() -> None:
         (fair(0.6, 0.44), {"progress": 0.5}, "no_take_confidence"),
         (fair(0.5), {}, "no_take_edge"),
         (fair(0.6), {"state": booked({55: 1}, {54: 1})}, "no_take_crossed"),
+        (fair(0.6), {"state": booked({}, {54: 9}, **FREE)}, "no_take_one_sided"),
+        (fair(0.4), {"state": booked({46: 9}, {}, **FREE)}, "no_take_one_sided"),
+        (fair(0.6), {"state": booked({}, {}, **FREE)}, "no_take_one_sided"),
     ],
 )
 def test_reasons_not_to_take(estimate: Estimate, changes: dict[str, Any], why: str) -> None:

@@ -40,6 +40,7 @@ def listed(ts_ns: int = 0, **changes: Any) -> MarketListed:
         "closed": False,
         "taker_delay_ms": 50,
         "version": "v1",
+        "upper_e8": 0,
     }
     unknown = set(changes) - set(fields)
     assert not unknown, unknown

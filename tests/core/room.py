@@ -62,11 +62,13 @@ class Room:
         self.ts_ns = NOW
         self.names = 0
 
-    def check(self) -> Approved | Blocked:
+    def context(self) -> Context:
         account = self.ledger.account(self.request.market)
         assert account is not None
-        context = Context(self.ts_ns, self.risk, self.ledger, self.orders, account, self.facts)
-        return check(self.request, context)
+        return Context(self.ts_ns, self.risk, self.ledger, self.orders, account, self.facts)
+
+    def check(self) -> Approved | Blocked:
+        return check(self.request, self.context())
 
     def blocked(self) -> str:
         result = self.check()

@@ -570,10 +570,15 @@ def test_orders_resting_at_the_resolution_are_cancelled() -> None:
         (60_000.0, "updown", YES),
         (59_999.0, "updown", NO),
         (60_001.0, "below", NO),
+        (59_999.0, "range", NO),
+        (60_000.0, "range", YES),
+        (61_999.0, "range", YES),
+        (62_000.0, "range", NO),
     ],
 )
 def test_own_call_of_the_outcome(price: float, condition: str, predicted: int) -> None:
-    rig = Rig(condition=condition).open()
+    upper_e8 = 6_200_000_000_000 if condition == "range" else 0
+    rig = Rig(condition=condition, upper_e8=upper_e8).open()
     rig.ms = END_MS - 500
     rig.step(ReferenceTicked(0, "BTC", "rtds", ANCHOR, round(price * 1e8), rig.ns))
     rig.tick(END_MS)

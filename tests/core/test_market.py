@@ -3,7 +3,7 @@
 import pytest
 
 from polytrade.core.events import ReferenceTicked
-from polytrade.core.ids import ANCHOR, BUY, TWAP60
+from polytrade.core.ids import ANCHOR, BUY, NO, TWAP60, YES
 from polytrade.core.market import (
     CLOSING,
     HYDRATING,
@@ -179,3 +179,37 @@ def test_mid_and_spread() -> None:
     assert (state.mid, state.spread_e4) == (0.5, 400)
     state.book.replace(snapshot({48: 5}, {}, ts_ms=2), True)
     assert state.mid == -1.0
+
+
+@pytest.mark.parametrize(
+    ("terms", "winners"),
+    [
+        ({"condition": "updown"}, (NO, YES, YES, YES)),
+        ({"condition": "above"}, (NO, NO, YES, YES)),
+        ({"condition": "above", "neg_risk": True}, (NO, YES, YES, YES)),
+        ({"condition": "below"}, (YES, NO, NO, NO)),
+        ({"condition": "range", "upper_e8": 6_100_000_000_000}, (NO, YES, YES, NO)),
+    ],
+    ids=["up/down", "threshold", "open range at the top", "below", "range"],
+)
+def test_outcome_below_at_and_above_the_strike_and_at_the_upper_bound(
+    terms: dict[str, object], winners: tuple[int, ...]
+) -> None:
+    state = market(**terms)
+    prices = (59_999.99, 60_000.0, 60_000.01, 61_000.0)
+    assert tuple(state.outcome(price) for price in prices) == winners
+
+
+def test_only_markets_on_one_side_of_a_price_have_a_direction() -> None:
+    directions = {
+        name: market(condition=name).direction
+        for name in ("updown", "above", "below", "range", "other")
+    }
+    assert directions == {"updown": 1, "above": 1, "below": -1, "range": 0, "other": 0}
+
+
+def test_range_has_its_bounds_from_the_start_and_observes_no_strike() -> None:
+    state = booked(condition="range", upper_e8=6_100_000_000_000, settle="spot")
+    state.observe_strike(reference(ANCHOR, (0, 59_000.0)), START_NS + SECOND_NS)
+    assert (state.strike_e8, state.strike_provisional) == (6_000_000_000_000, False)
+    assert state.phase_at(START_NS, CLOSING_NS) == OPEN

@@ -116,6 +116,19 @@ def test_nothing_is_sent_while_sets_are_off() -> None:
     assert placed(rig.refer(200)) == []
 
 
+def test_a_set_under_way_is_finished_when_sets_are_switched_off() -> None:
+    market = Crossing(pause_ns=0)
+    market.wait()
+    pairs = market.rig.engine.quoter.pairs
+    pairs.configure(None)
+    market.fill("o1", 0, 52, 200)
+    market.fill("o2", 0, 44, 200)
+    assert (market.state, market.done) == ("", {"missed": 1})
+    assert placed(market.wait(300)) == []
+    pairs.configure(settings(pause_ns=0, max_size_e6=6 * SHARE))
+    assert [order[4] for order in placed(market.wait(400))] == [6, 6]
+
+
 def test_size_is_the_smaller_depth_and_no_more_than_allowed() -> None:
     assert placed(Crossing(depth=7).wait())[0][4] == 7
     assert placed(Crossing(depth=80).wait())[0][4] == 20

@@ -11,7 +11,9 @@ from polytrade.core.regimes import (
     CAUTION,
     DANGER,
     SAFE,
+    MarkoutWord,
     ToxicitySettings,
+    caution_ttl_ns,
     raw_score,
     regime_at,
     tox_score,
@@ -20,6 +22,10 @@ from polytrade.core.regimes import (
 SETTINGS = ToxicitySettings()
 BPS = st.floats(-500.0, 500.0)
 MARKOUTS = st.tuples(BPS, BPS, BPS)
+
+
+def word(one: float = 0.0, five: float = 0.0, ten: float = 0.0) -> MarkoutWord:
+    return MarkoutWord(SETTINGS, (one, five, ten))
 
 
 @pytest.mark.parametrize(
@@ -40,13 +46,21 @@ MARKOUTS = st.tuples(BPS, BPS, BPS)
 def test_terms_of_the_raw_score(
     measures: tuple[float, float, float, float, float, float], raw: float
 ) -> None:
-    assert raw_score(*measures) == pytest.approx(raw, abs=1e-12)
+    markouts, rest = measures[:3], measures[3:]
+    assert raw_score(word(*markouts), *rest) == pytest.approx(raw, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("tox", "ms"), [(0.0, 600), (0.5, 360), (1.0, 120), (1.1, 72), (1.146, 50), (9.0, 50)]
+)
+def test_time_to_live_in_caution_falls_with_the_score(tox: float, ms: int) -> None:
+    assert caution_ttl_ns(tox) == pytest.approx(ms * 1_000_000, rel=0.002)
 
 
 @pytest.mark.parametrize("raw", [0.0, 0.5, 1.0, 3.0])
 def test_score_is_twice_the_sigmoid_less_one(raw: float) -> None:
     """A market in which nothing is wrong scores 0, not one half."""
-    found = tox_score(SETTINGS, raw, (0.0, 0.0, 0.0))
+    found = tox_score(word(), raw)
     assert found == pytest.approx(2 / (1 + exp(-raw)) - 1, abs=1e-12)
 
 
@@ -67,8 +81,8 @@ def test_score_is_twice_the_sigmoid_less_one(raw: float) -> None:
 def test_markouts_beyond_the_thresholds_add(
     markouts: tuple[float, float, float], added: float
 ) -> None:
-    assert tox_score(SETTINGS, 0.0, markouts) == pytest.approx(added, abs=1e-12)
-    assert tox_score(SETTINGS, 1e6, markouts) == 1.0
+    assert tox_score(word(*markouts), 0.0) == pytest.approx(added, abs=1e-12)
+    assert tox_score(word(*markouts), 1e6) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,7 @@ def test_markouts_beyond_the_thresholds_add(
 def test_regime_by_score_and_by_markouts(
     tox: float, markouts: tuple[float, float, float], regime: int, reason: str
 ) -> None:
-    assert regime_at(SETTINGS, tox, markouts) == (regime, reason)
+    assert regime_at(word(*markouts), tox) == (regime, reason)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +139,10 @@ def test_score_and_regime_only_rise_with_danger(
     more: float,
 ) -> None:
     worse = (markouts[0] - worse_by[0], markouts[1] - worse_by[1], markouts[2] - worse_by[2])
-    tox, worse_tox = tox_score(SETTINGS, raw, markouts), tox_score(SETTINGS, raw + more, worse)
+    tox = tox_score(word(*markouts), raw)
+    worse_tox = tox_score(word(*worse), raw + more)
     assert 0.0 <= tox <= worse_tox <= 1.0
-    assert regime_at(SETTINGS, tox, markouts)[0] <= regime_at(SETTINGS, worse_tox, worse)[0]
+    assert regime_at(word(*markouts), tox)[0] <= regime_at(word(*worse), worse_tox)[0]
 
 
 @given(
@@ -136,7 +151,7 @@ def test_score_and_regime_only_rise_with_danger(
 def test_raw_score_only_rises_with_danger(
     markouts: tuple[float, float, float], spread: float, drift: float, stale: float, more: float
 ) -> None:
-    raw = raw_score(*markouts, spread, drift, stale)
+    raw = raw_score(word(*markouts), spread, drift, stale)
     assert raw >= 0.0
-    assert raw_score(markouts[0] - more, *markouts[1:], spread, drift, stale) >= raw
-    assert raw_score(*markouts, spread + more, drift * 2, stale + more) >= raw
+    assert raw_score(word(markouts[0] - more, *markouts[1:]), spread, drift, stale) >= raw
+    assert raw_score(word(*markouts), spread + more, drift * 2, stale + more) >= raw

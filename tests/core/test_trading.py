@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from polytrade.core.effects import Effect, PlaceOrder
+from polytrade.core.effects import CancelOrder, Effect, PlaceOrder
 from polytrade.core.events import (
     OrderAccepted,
     OrderCancelled,
@@ -14,10 +14,11 @@ from polytrade.core.events import (
 )
 from polytrade.core.ids import BUY, NO, SELL, YES
 from polytrade.core.markouts import HORIZON_1S, HORIZON_5S, HORIZON_10S
-from polytrade.core.regimes import DANGER, ToxicitySettings
+from polytrade.core.regimes import CAUTION, DANGER, ToxicitySettings, caution_ttl_ns
 from polytrade.core.roles import Share, Wish
+from polytrade.core.units import MS_NS
 from tests.core.factory import MARKET, SHARE, listed, snapshot
-from tests.core.rig import Rig, ask, bid, of, placed
+from tests.core.rig import Rig, ask, bid, of, placed, sell
 
 
 def take(cents: int, shares: float = 10, side: int = BUY, token: int = YES) -> Wish:
@@ -120,6 +121,23 @@ def test_reset_of_the_shadow_begins_the_warm_up_again() -> None:
     assert rig.words.views[-1].progress == 0.0
 
 
+def test_in_caution_a_shy_quote_goes_by_the_regimes_time_to_live() -> None:
+    """At a score near 0.6, of the markouts and the spread, it is near 310 ms."""
+    rig = Rig(trading={"toxicity": ToxicitySettings(min_market_score=0.0)}).open()
+    rig.engine.settings.ttl_ns = 10 * MS_NS
+    toxic(rig, -4.5)
+    rig.want(bid(44), ms=1_000)
+    rig.accept("o1")
+    view = rig.words.views[-1]
+    assert view.regime == CAUTION
+    ttl_ms = caution_ttl_ns(view.tox) // MS_NS
+    assert 250 < ttl_ms < 350
+    rig.want(bid(46), ms=1_000 + ttl_ms - 30)
+    assert not of(rig.effects, CancelOrder)
+    rig.refer(1_000 + ttl_ms + 30)
+    assert [(e.order_id, e.reason) for e in of(rig.effects, CancelOrder)] == [("o1", "replaced")]
+
+
 # -- sizes ------------------------------------------------------------------------------------
 
 
@@ -146,6 +164,32 @@ def test_allocator_that_gives_nothing_says_why() -> None:
     rig.words.given = Share(0.0, "kelly")
     assert placed(rig.want(bid(48))) == []
     assert rig.market.quote_state == "no_quote_kelly"
+
+
+def test_what_reduces_the_position_goes_on_when_the_allocator_gives_nothing() -> None:
+    rig = Rig().open()
+    rig.buy(YES, 20)
+    rig.words.given = Share(0.0, "kelly")
+    effects = rig.want(bid(46), sell(YES, 54, 30), ms=1_000)
+    assert placed(effects) == [("o2", YES, SELL, 54, 20.0)]
+    assert rig.market.quote_state == "quoting"
+
+
+def test_less_than_the_least_order_to_reduce_is_dropped_for_the_allocators_reason() -> None:
+    rig = Rig().open()
+    rig.buy(YES, 4)
+    rig.words.given = Share(0.0, "kelly")
+    assert placed(rig.want(sell(YES, 54, 30), ms=1_000)) == []
+    assert rig.market.quote_state == "no_quote_kelly"
+
+
+def test_taker_closes_what_is_held_when_the_allocator_gives_nothing() -> None:
+    rig = Rig().open()
+    rig.buy(YES, 20)
+    rig.words.given = Share(0.0)
+    rig.words.takings = [take(52), take(48, 30, SELL)]
+    effects = rig.want(ms=1_000)
+    assert placed(effects) == [("o2", YES, SELL, 48, 20.0)]
 
 
 def test_what_reduces_the_position_is_not_scaled() -> None:

@@ -76,6 +76,7 @@ class Gamma:
         self.fault: Callable[[], httpx2.Response] | None = None
         self.asked: list[tuple[float, str]] = []
         self.time_s: int | None = None
+        self.not_markets: set[str] = set()
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         path, params = request.url.path, request.url.params
@@ -88,6 +89,8 @@ class Gamma:
             return httpx2.Response(200, json=[{"events": self.series.get(params["slug"], [])}])
         slug = params.get("slug") or path.rpartition("/")[2]
         body: object = self.events.get(slug)
+        if path.startswith("/markets") and slug in self.not_markets:
+            body = None
         if path.startswith("/markets") and body is not None:
             body = body["markets"][0]  # type: ignore[index]
         if "slug" in params:
@@ -372,6 +375,42 @@ async def test_a_single_slug_stays_until_it_is_resolved(client, gamma, nursery, 
     assert len(gamma.asked) == asked  # nothing left to learn
 
 
+async def test_a_slug_of_an_event_stays_until_all_its_markets_are_resolved(
+    client, gamma, nursery, autojump_clock
+):
+    slug = "bitcoin-price-on-november-23"
+    universe = Universe(
+        coins=(), windows=(), slugs=(slug,), refresh_interval_s=10, keep_after_end_s=0
+    )
+    stage = Stage(client, universe)
+    names = ("bitcoin-below-88000-on-november-23", "bitcoin-above-88000-on-november-23")
+
+    def event(*prices: str) -> dict[str, object]:
+        told = [
+            {"closed": price != '["0.5", "0.5"]', "outcomePrices": price, "question": ""}
+            for price in prices
+        ]
+        markets = [
+            gamma_event(name, **more)["markets"][0] for name, more in zip(names, told, strict=True)
+        ]
+        return {"id": "1", "slug": slug, "markets": markets}
+
+    gamma.events[slug] = event('["0.5", "0.5"]', '["0.5", "0.5"]')  # ends 100 s after the start
+    gamma.not_markets = {slug}
+    nursery.start_soon(stage.discovery.run)
+    await stage.until(150)
+    assert stage.wanted == list(names)
+    assert stage.discovery.counts.keys() == {"ok"}
+    gamma.events[slug] = event('["1", "0"]', '["0", "1"]')
+    stage.events()
+    await stage.until(200)
+    assert [fact for fact in stage.facts() if fact[0] == "resolved"] == [
+        ("resolved", 0),
+        ("resolved", 1),
+    ]
+    assert stage.wanted == []
+
+
 async def test_a_series_brings_its_next_events(client, gamma, nursery, autojump_clock):
     universe = Universe(
         coins=(), windows=(), series=("daily",), windows_ahead=1, refresh_interval_s=10
@@ -389,6 +428,34 @@ async def test_a_series_brings_its_next_events(client, gamma, nursery, autojump_
     nursery.start_soon(stage.discovery.run)
     await stage.until(1)
     assert sorted(stage.wanted) == ["day-2", "day-3"]
+
+
+async def test_a_series_brings_every_range_of_an_event_with_its_bounds(
+    client, gamma, nursery, autojump_clock
+):
+    universe = Universe(coins=(), windows=(), series=("daily",), refresh_interval_s=10)
+    stage = Stage(client, universe)
+    slug = "bitcoin-price-on-november-23-2026"
+    gamma.series["daily"] = [{"slug": slug, "endDate": iso(START_S + 3600)}]
+    markets = [
+        gamma_event(
+            f"will-the-price-of-bitcoin-be-{words}-on-november-23",
+            question="",
+            eventStartTime=None,
+            endDate=iso(START_S + 3600),
+        )["markets"][0]
+        for words in ("less-than-88000", "between-88000-90000", "greater-than-90000")
+    ]
+    gamma.events[slug] = {"id": "1", "slug": slug, "markets": markets}
+    nursery.start_soon(stage.discovery.run)
+    await stage.until(1)
+    found = [event for event in stage.events() if isinstance(event, MarketListed)]
+    assert [(one.condition, one.strike_e8 // 10**8, one.upper_e8 // 10**8) for one in found] == [
+        ("below", 88_000, 0),
+        ("range", 88_000, 90_000),
+        ("above", 90_000, 0),
+    ]
+    assert stage.wanted == [one.slug for one in found]
 
 
 async def test_a_series_that_cannot_be_read_stops_nothing(client, gamma, nursery, autojump_clock):

@@ -385,6 +385,89 @@ def test_threshold_markets_carry_their_strike_from_the_start():
     assert (event.condition, event.strike_e8) == ("above", 110_000 * 10**8)
 
 
+@pytest.mark.parametrize(
+    ("slug", "question", "symbol", "bounds_usd"),
+    [
+        (
+            "q",
+            "Will the price of Bitcoin be between $66,000 and $68,000 on August 21?",
+            "BTC",
+            (66_000, 68_000),
+        ),
+        (
+            "q",
+            "Will the price of Ethereum be between $4300 and $4400 on August 19 at 4PM ET?",
+            "ETH",
+            (4_300, 4_400),
+        ),
+        ("q", "Will the price of XRP be between $1.80 and $1.90 on May 3?", "XRP", (1.8, 1.9)),
+        ("q", "Will Solana be between $1k and $1.5k on May 3?", "SOL", (1_000, 1_500)),
+        (
+            "will-the-price-of-bitcoin-be-between-66000-68000-on-august-21-2026",
+            "",
+            "BTC",
+            (66_000, 68_000),
+        ),
+        (
+            "will-the-price-of-bitcoin-be-between-79000-and-81000-on-apr-25",
+            "?",
+            "BTC",
+            (79_000, 81_000),
+        ),
+        ("will-the-price-of-xrp-be-between-1pt8-1pt9-on-may-3", "", "XRP", (1.8, 1.9)),
+    ],
+)
+def test_a_range_has_both_bounds_by_its_question_or_its_slug(slug, question, symbol, bounds_usd):
+    low, high = (round(usd * 10**8) for usd in bounds_usd)
+    assert subject_of(slug, question) == Subject("range", symbol, low, upper_e8=high)
+
+
+@pytest.mark.parametrize(
+    ("slug", "condition", "usd"),
+    [
+        ("will-the-price-of-bitcoin-be-less-than-79000-on-apr-25", "below", 79_000),
+        ("will-the-price-of-bitcoin-be-greater-than-89000-on-apr-25", "above", 89_000),
+    ],
+)
+def test_the_open_ranges_of_an_event_are_thresholds(slug, condition, usd):
+    assert subject_of(slug, "") == Subject(condition, "BTC", usd * 10**8)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Will the price of Bitcoin be between $68,000 and $66,000 on August 21?",
+        "Will the price of Bitcoin be between $66,000 and $66,000 on August 21?",
+        "Will the price of Bitcoin be between $0 and $66,000 on August 21?",
+        "Will the price of Bitcoin be between $66 and $68k on August 21?",
+        "Will the price of Bitcoin be between $66,000 and $68,000 in August?",
+        "Will the price of Nvidia be between $180 and $190 on August 21?",
+        "Will Bitcoin hit $66,000 or $68,000 on August 21?",
+    ],
+)
+def test_what_is_no_range_on_a_price_at_a_moment_is_no_subject(question):
+    assert subject_of("q", question) == Subject()
+
+
+def test_a_range_is_listed_with_its_bounds_and_settles_on_the_exchange_price():
+    event = listed(
+        slug="will-the-price-of-bitcoin-be-between-66000-68000-on-august-21",
+        question="Will the price of Bitcoin be between $66,000 and $68,000 on August 21?",
+        eventStartTime=...,
+        cryptoMarketConfig=...,
+        resolutionSource="https://www.binance.com/en/trade/BTC_USDT",
+        negRisk=True,
+    )
+    assert (event.condition, event.symbol, event.settle, event.neg_risk) == (
+        "range",
+        "BTC",
+        "spot",
+        True,
+    )
+    assert (event.strike_e8, event.upper_e8) == (66_000 * 10**8, 68_000 * 10**8)
+    assert listed().upper_e8 == 0
+
+
 # Windows to come
 
 

@@ -33,9 +33,11 @@ STEP_NS, BACKLOG_NS = 40_000, 60_000
 
 
 def config() -> Config:
-    """A maker that quotes early and often, so that a short run fills."""
+    """A maker that quotes early and often and a taker, so that a short run fills."""
     base = Config()
-    strategy = attrs.evolve(base.strategy, min_edge_bps=0.0)
+    strategy = attrs.evolve(
+        base.strategy, min_edge_bps=0.0, base_quote_size=10.0, max_spread=0.08, taker="profile"
+    )
     return attrs.evolve(base, strategy=strategy)
 
 

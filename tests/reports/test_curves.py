@@ -13,18 +13,21 @@ from polytrade.core.units import SECOND_NS
 from polytrade.reports.curves import EQUITY_COLUMNS, Curves, Thinned
 from polytrade.reports.figures import figures
 from polytrade.reports.report import Report
+from polytrade.shadow import Shadow, ShadowSettings
 from tests.core.factory import SHARE, change
 from tests.core.rig import Rig, ask, bid
 
 
 class Watched(Rig):
-    """A rig whose events the curves see."""
+    """A rig whose events the curves and the shadow, which tells them of markouts, see."""
 
     curves: Curves | None = None
+    shadow: Shadow | None = None
 
     def step(self, event: Event, ms: int | None = None) -> list[Effect]:
         effects = super().step(event, ms)
-        if self.curves is not None:
+        if self.curves is not None and self.shadow is not None:
+            self.shadow.observe(event, effects)
             self.curves.observe(event, effects)
         return effects
 
@@ -33,6 +36,7 @@ def quoting() -> tuple[Watched, Curves]:
     rig = Watched()
     rig.open()
     rig.curves = Curves(rig.engine)
+    rig.shadow = Shadow(ShadowSettings(), rig.engine, rig.curves.markout)
     rig.want(bid(48), ask(52))
     rig.accept("o1", "o2")
     return rig, rig.curves

@@ -8,15 +8,27 @@ import attrs
 import orjson
 import pytest
 
+from polytrade.builtin.coherence import AssetCoherence
 from polytrade.contract import SHADOW, of_endpoint
 from polytrade.core.units import ONE_E6
 from polytrade.gates import GATES
 from polytrade.lenses import EXPECTED, LENSES
+from polytrade.replay import Witness
 from polytrade.reports.files import LATEST, MANIFEST, render, write_file, write_reports
 from polytrade.reports.fixlist import ADVICE, findings, fixlist_text
-from polytrade.reports.report import Report
-from polytrade.reports.tables import csv_text, markdown_table, short
-from tests.reports.runs import RUN_ID
+from polytrade.reports.manifest import Basis
+from polytrade.reports.report import Report, build_report, freeze
+from polytrade.reports.tables import (
+    ENGINE_COLUMNS,
+    csv_text,
+    engine_rows,
+    markdown_table,
+    short,
+)
+from polytrade.reports.watch import Watch
+from polytrade.session import build_session
+from polytrade.strict import to_dict
+from tests.reports.runs import RUN_ID, config, tape_events
 
 DAY = "2026-11-16"
 FILES = {
@@ -71,7 +83,7 @@ def test_profit_of_each_engine_is_told_under_three_lenses(folder: Path, report: 
     ]
     maker = next(row for row in found if (row["engine"], row["lens"]) == ("maker", EXPECTED))
     assert float(maker["net_usdc"]) == report.lens(EXPECTED, "maker")["net_usdc"]
-    assert int(maker["samples"]) == report.shadow["pnl_by_engine"][0]["samples"]
+    assert int(maker["window_samples"]) == report.shadow["pnl_by_engine"][0]["samples"]
 
 
 @pytest.mark.parametrize("name", ["report_shadow_12h.md", "report_shadow_12h.html"])
@@ -221,3 +233,69 @@ def test_missing_numbers_are_empty_in_csv_and_a_dash_for_people() -> None:
     assert markdown_table(("a", "b", "c"), found).splitlines()[2] == "| - | 0.3 | yes |"
     assert short({"x": 1, "y": None}) == "x 1, y -"
     assert short([]) == "-"
+
+
+def test_frozen_report_is_not_changed_by_what_happens_later() -> None:
+    settings = config()
+    session = build_session(settings)
+    watch = Watch(settings, session.engine)
+    session.tape = Witness(watch)
+    events = list(tape_events(20, settings))
+    basis = Basis(
+        kind="memory",
+        run_id="x",
+        code_version="c",
+        python="",
+        config=to_dict(settings),
+        config_digest="d",
+        plugins={},
+    )
+    for event in events[: len(events) // 2]:
+        session.handle(event)
+    frozen = freeze(watch)
+    at_once = render(build_report(watch, basis))
+    for event in events[len(events) // 2 :]:
+        session.handle(event)
+    assert render(frozen.report(basis)) == at_once
+    assert render(build_report(watch, basis)) != at_once
+
+
+def test_profit_by_engine_says_what_is_of_the_window(run: tuple[Path, Report]) -> None:
+    rows = engine_rows(run[1])
+    maker = next(row for row in rows if row["engine"] == "maker" and row["lens"] == "expected")
+    window = {row["engine"]: row for row in run[1].shadow["pnl_by_engine"]}["maker"]
+    assert maker["window_samples"] == window["samples"]
+    assert maker["window_total_usdc"] == window["total_usdc"]
+    assert "samples" not in maker
+    assert set(maker) <= set(ENGINE_COLUMNS)
+
+
+def test_sections_say_whether_they_are_of_the_run_or_of_the_window(
+    run: tuple[Path, Report],
+) -> None:
+    text = render(run[1])["report_shadow_12h.md"].decode()
+    window = text.partition("## Gates, ")[2].partition("\n")[0]
+    assert window.startswith("window 2 (")
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Profit under three fill models, the whole run",
+        f"Gates, {window}",
+        f"Shadow, {window}",
+        "Calibration, the whole run",
+        "Coherence, the whole run",
+        f"Latency, {window}",
+        f"Markets, {window}",
+    ]
+
+
+def test_coherence_of_an_asset_is_told_in_text_and_page(run: tuple[Path, Report]) -> None:
+    assert "No asset had two markets to compare." in render(run[1])["report_shadow_12h.md"].decode()
+    found = AssetCoherence()
+    found.take_ladder([0.01, 0.03])
+    files = render(attrs.evolve(run[1], coherence={"BTC": found.row()}))
+    assert "| BTC | 0 | - | - | - | - | - | 2 | 0.02 | 0.03 |" in (
+        files["report_shadow_12h.md"].decode()
+    )
+    assert "<td>BTC</td><td>0</td>" in files["report_shadow_12h.html"].decode()
+    told = orjson.loads(files["shadow_live_latest.json"])["coherence"]
+    assert told["BTC"]["ladder_checks"] == 2

@@ -46,9 +46,11 @@ SHELL_LATENCIES = {"parse_us", "loop_lag_ms"}
 
 
 def config(root: Path) -> Config:
-    """A maker that quotes early and often, so that a short run fills."""
+    """A maker that quotes early and often and a taker, so that a short run fills."""
     base = Config(storage=Storage(data_dir=str(root / "runs")))
-    strategy = attrs.evolve(base.strategy, min_edge_bps=0.0)
+    strategy = attrs.evolve(
+        base.strategy, min_edge_bps=0.0, base_quote_size=10.0, max_spread=0.08, taker="profile"
+    )
     return attrs.evolve(base, strategy=strategy)
 
 

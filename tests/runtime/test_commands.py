@@ -35,6 +35,8 @@ from tests.core.factory import MARKET, SHARE, START_NS, change, listed, snapshot
 
 CONFIG = Config(
     strategy=StrategySettings(
+        base_quote_size=10.0,
+        max_spread=0.08,
         fair_value="basis_mr",
         basis_warmup_ticks=0,
         half_spread=0.01,

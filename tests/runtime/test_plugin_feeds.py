@@ -4,14 +4,14 @@ import gc
 import random
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from polytrade.config import Config, Feeds, Plugins
 from polytrade.core.events import (
@@ -106,19 +106,25 @@ class Stage:
         self.inbox = Inbox(clock, 1000)
         self.tasks = TaskTable()
         self.statuses = FeedTable()
-        self.feeds = PluginFeeds(
+        self.feeds = self._made(feeds, {})
+
+    def _made(self, feeds: dict[str, Any], first: dict[str, Wanted]) -> PluginFeeds:
+        self.settings = feeds
+        return PluginFeeds(
             Feeds(**{"backoff_min_s": 1, "backoff_max_s": 1, **feeds}),
             connect=self.net.connect,
             inbox=self.inbox,
             tasks=self.tasks,
             statuses=self.statuses,
-            hosts=HostTable(clock),
+            hosts=HostTable(self.inbox.clock),
             rng=random.Random(1),
+            first=first,
         )
 
     async def run(self, first: dict[str, Wanted] | None = None) -> None:
         """Start with these feeds; their connections wait in the net."""
-        self.nursery.start_soon(self.feeds.run, first or {})
+        self.feeds = self._made(self.settings, first or {})
+        self.nursery.start_soon(self.feeds.run)
         await wait_all_tasks_blocked()
 
     async def accept(self) -> Peer:
@@ -152,14 +158,14 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(autojump_clock: object, nursery: trio.Nursery) -> AsyncIterator[Stage]:
-    yield Stage(nursery)
+async def stage(autojump_clock: MockClock, nursery: trio.Nursery) -> Stage:
+    return Stage(nursery)
 
 
 # -- running -----------------------------------------------------------------------------------
 
 
-async def test_feeds_run_from_the_start(stage: Stage) -> None:
+async def test_feeds_run_from_the_start(stage: Stage, autojump_clock: MockClock) -> None:
     await stage.run({"alpha": wanted(), "beta": wanted("beta")})
     for _ in range(2):
         peer = await stage.accept()
@@ -175,7 +181,9 @@ async def test_feeds_run_from_the_start(stage: Stage) -> None:
     assert stage.rows() == (["alpha/0", "beta/0"], ["alpha/0", "beta/0"])
 
 
-async def test_feed_that_is_down_at_the_start_is_tried_again(stage: Stage) -> None:
+async def test_feed_that_is_down_at_the_start_is_tried_again(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     stage.net.down["wss://alpha.example/ws"] = "no route"
     await stage.run({"alpha": wanted()})
     assert stage.tasks.row("alpha/0").state == "waiting"
@@ -184,7 +192,7 @@ async def test_feed_that_is_down_at_the_start_is_tried_again(stage: Stage) -> No
     assert stage.events() == ["feed_up alpha/0"]
 
 
-async def test_feed_without_a_coin_is_off(stage: Stage) -> None:
+async def test_feed_without_a_coin_is_off(stage: Stage, autojump_clock: MockClock) -> None:
     it = wanted()
     it.codec.asked = []  # type: ignore[attr-defined]
     await stage.run({"alpha": it})
@@ -194,7 +202,7 @@ async def test_feed_without_a_coin_is_off(stage: Stage) -> None:
 
 
 async def test_feed_that_keeps_failing_is_parked_and_the_others_run_on(
-    autojump_clock: object, nursery: trio.Nursery
+    autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     stage = Stage(nursery)
     stage.net.down["wss://alpha.example/ws"] = "no route"
@@ -210,7 +218,7 @@ async def test_feed_that_keeps_failing_is_parked_and_the_others_run_on(
 
 
 async def test_operator_says_when_a_feed_is_parked(
-    autojump_clock: object, nursery: trio.Nursery
+    autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     stage = Stage(nursery, failures_max=2)
     stage.net.down["wss://alpha.example/ws"] = "no route"
@@ -219,7 +227,7 @@ async def test_operator_says_when_a_feed_is_parked(
     assert (stage.tasks.row("alpha/0").state, stage.net.opened) == ("parked", 2)
 
 
-async def test_answers_go_back_in_order(stage: Stage) -> None:
+async def test_answers_go_back_in_order(stage: Stage, autojump_clock: MockClock) -> None:
     await stage.run({"alpha": wanted()})
     peer = await stage.accept()
     for _ in range(3):
@@ -227,7 +235,7 @@ async def test_answers_go_back_in_order(stage: Stage) -> None:
         assert await peer.receive() == "alive"
 
 
-async def test_too_many_answers_end_the_connection(stage: Stage) -> None:
+async def test_too_many_answers_end_the_connection(stage: Stage, autojump_clock: MockClock) -> None:
     it = wanted()
     await stage.run({"alpha": it})
     peer = await stage.accept()
@@ -238,7 +246,9 @@ async def test_too_many_answers_end_the_connection(stage: Stage) -> None:
     assert stage.events() == ["feed_up alpha/0", "feed_down alpha/0: it takes no answers"]
 
 
-async def test_codec_says_how_long_silence_is_in_order(stage: Stage) -> None:
+async def test_codec_says_how_long_silence_is_in_order(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     """`feeds.reference_silence_s` is 10 s; pongs go on."""
     it = wanted()
     it.codec.silence_s = 40.0  # type: ignore[attr-defined]
@@ -254,7 +264,9 @@ async def test_codec_says_how_long_silence_is_in_order(stage: Stage) -> None:
 # -- what a plugin gets wrong --------------------------------------------------------------------
 
 
-async def test_codec_that_raises_loses_its_connection_and_is_tried_again(stage: Stage) -> None:
+async def test_codec_that_raises_loses_its_connection_and_is_tried_again(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted()})
     peer = await stage.accept()
     await peer.send("raise")
@@ -310,7 +322,7 @@ def volatility(sigma: Any, **changes: Any) -> VolatilityQuoted:
     ],
 )
 async def test_events_that_would_harm_the_engine_never_reach_it(
-    stage: Stage, given: Any, fault: str
+    stage: Stage, autojump_clock: MockClock, given: Any, fault: str
 ) -> None:
     it = wanted()
     it.codec.gives = given  # type: ignore[attr-defined]
@@ -324,7 +336,7 @@ async def test_events_that_would_harm_the_engine_never_reach_it(
     assert down.startswith("feed_down alpha/0: codec: ValueError: ") and fault in down
 
 
-async def test_events_of_a_good_feed_pass(stage: Stage) -> None:
+async def test_events_of_a_good_feed_pass(stage: Stage, autojump_clock: MockClock) -> None:
     it = wanted()
     gap = FeedGap(START_NS, "alpha/0", "", "sequence_gap")
     it.codec.gives = [tick(), volatility(0.5), gap]  # type: ignore[attr-defined]
@@ -342,16 +354,17 @@ async def test_events_of_a_good_feed_pass(stage: Stage) -> None:
 # -- replacing -----------------------------------------------------------------------------------
 
 
-async def test_new_feed_is_up_before_the_old_one_goes(stage: Stage) -> None:
+async def test_new_feed_is_up_before_the_old_one_goes(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted()})
     old = await stage.accept()
     stage.events()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.feeds.swap, {"alpha": wanted(depth=2)})
-        await wait_all_tasks_blocked()
-        await old.send("4700")
-        await wait_all_tasks_blocked()
-        new = await stage.accept()
+    change = await stage.feeds.stage({"alpha": wanted(depth=2)})
+    new = await stage.accept()
+    await old.send("4700")
+    await wait_all_tasks_blocked()
+    change.commit()
     await old.wait_closed()
     await new.send("4800")
     await wait_all_tasks_blocked()
@@ -367,7 +380,9 @@ async def test_new_feed_is_up_before_the_old_one_goes(stage: Stage) -> None:
     assert stage.rows() == (["alpha/0"], ["alpha/0"])
 
 
-async def test_unchanged_feed_is_not_touched_and_its_codec_is_named(stage: Stage) -> None:
+async def test_unchanged_feed_is_not_touched_and_its_codec_is_named(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     first = wanted()
     await stage.run({"alpha": first})
     await stage.accept()
@@ -389,14 +404,18 @@ async def test_unchanged_feed_is_not_touched_and_its_codec_is_named(stage: Stage
         attrs.evolve(wanted(), plugin="other"),
     ],
 )
-async def test_other_code_or_settings_make_another_feed(stage: Stage, other: Wanted) -> None:
+async def test_other_code_or_settings_make_another_feed(
+    stage: Stage, autojump_clock: MockClock, other: Wanted
+) -> None:
     await stage.run({"alpha": wanted()})
     assert stage.feeds.unchanged({"alpha": other}) == {}
     await stage.feeds.swap({"alpha": other})
     assert stage.net.opened == 2
 
 
-async def test_feed_no_longer_wanted_is_stopped_and_forgotten(stage: Stage) -> None:
+async def test_feed_no_longer_wanted_is_stopped_and_forgotten(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted(), "beta": wanted("beta")})
     await wait_all_tasks_blocked()
     stage.events()
@@ -406,7 +425,9 @@ async def test_feed_no_longer_wanted_is_stopped_and_forgotten(stage: Stage) -> N
     assert stage.rows() == (["beta/0"], ["beta/0"])
 
 
-async def test_new_feed_that_is_not_up_in_time_changes_nothing(stage: Stage) -> None:
+async def test_new_feed_that_is_not_up_in_time_changes_nothing(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted()})
     old = await stage.accept()
     stage.net.down["wss://gamma.example/ws"] = "no route"
@@ -433,7 +454,9 @@ async def test_new_feed_that_is_not_up_in_time_changes_nothing(stage: Stage) -> 
     assert stage.feeds.names() == ["gamma"]
 
 
-async def test_swap_cancelled_midway_changes_nothing(stage: Stage) -> None:
+async def test_swap_cancelled_midway_changes_nothing(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted()})
     stage.net.down["wss://beta.example/ws"] = "no route"
     with trio.move_on_after(1):
@@ -445,7 +468,9 @@ async def test_swap_cancelled_midway_changes_nothing(stage: Stage) -> None:
     assert stage.feeds.names() == []
 
 
-async def test_staged_change_waits_for_commit_or_abort(stage: Stage) -> None:
+async def test_staged_change_waits_for_commit_or_abort(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     await stage.run({"alpha": wanted()})
     change = await stage.feeds.stage({"beta": wanted("beta")})
     assert stage.feeds.names() == ["alpha"]
@@ -461,7 +486,9 @@ async def test_staged_change_waits_for_commit_or_abort(stage: Stage) -> None:
     assert (stage.feeds.names(), stage.rows()[1]) == (["beta"], ["beta/0"])
 
 
-async def test_rollback_runs_a_codec_again_that_was_retired(stage: Stage) -> None:
+async def test_rollback_runs_a_codec_again_that_was_retired(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
     first, second = wanted(), wanted(depth=2)
     await stage.run({"alpha": first})
     await stage.feeds.swap({"alpha": second})
@@ -475,7 +502,7 @@ async def test_rollback_runs_a_codec_again_that_was_retired(stage: Stage) -> Non
     assert stage.events() == ["reference_ticked alpha 4800000000"]
 
 
-async def test_retired_codecs_are_freed(stage: Stage) -> None:
+async def test_retired_codecs_are_freed(stage: Stage, autojump_clock: MockClock) -> None:
     first = wanted()
     gone = weakref.ref(first.codec)
     await stage.run({"alpha": first})
@@ -499,7 +526,7 @@ async def test_retired_codecs_are_freed(stage: Stage) -> None:
     ],
 )
 async def test_codec_that_cannot_be_run_is_refused_by_name(
-    stage: Stage, change: dict[str, Any], reason: str
+    stage: Stage, autojump_clock: MockClock, change: dict[str, Any], reason: str
 ) -> None:
     await stage.run()
     it = wanted("beta")
@@ -511,7 +538,7 @@ async def test_codec_that_cannot_be_run_is_refused_by_name(
     assert stage.net.opened == 0 and stage.rows() == ([], [])
 
 
-async def test_feeds_are_bounded(stage: Stage) -> None:
+async def test_feeds_are_bounded(stage: Stage, autojump_clock: MockClock) -> None:
     await stage.run()
     many = {f"f{n}": wanted(f"f{n}") for n in range(FEEDS_MAX + 1)}
     with pytest.raises(PluginError, match="expected at most 32 feeds, found 33"):
@@ -571,7 +598,9 @@ def test_lineup_says_what_makes_a_feed_the_same(site: SiteFolder) -> None:
     assert wanted_feeds(build_lineup(Config(), catalogue), Config()) == {}
 
 
-async def test_feed_of_an_installed_plugin_runs(stage: Stage, site: SiteFolder) -> None:
+async def test_feed_of_an_installed_plugin_runs(
+    stage: Stage, autojump_clock: MockClock, site: SiteFolder
+) -> None:
     site.install("demo", PLUGIN)
     config = Config(plugins=Plugins(feeds=("alpha",)))
     await stage.run(wanted_feeds(build_lineup(config), config))

@@ -1,5 +1,6 @@
 """Reports of a running daemon: no metric is dead, files, verdicts, failures."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,16 +8,19 @@ from typing import Any
 
 import attrs
 import orjson
+import pytest
 import trio
 
 from polytrade.contract import METRICS, SHADOW, SUMMARY, TABLE, of_endpoint
 from polytrade.control.exposition import fill_readings
 from polytrade.core.effects import Effect
 from polytrade.core.events import ClockTicked, Event, ShadowReset
+from polytrade.core.regimes import ToxicitySettings
 from polytrade.metrics import Readings
+from polytrade.reports.manifest import Basis
+from polytrade.reports.report import Frozen, Report
 from polytrade.reports.verify import verify
 from polytrade.runtime.parts import Parts
-from polytrade.runtime.reporting import toxicity_faults
 from polytrade.runtime.status import Refusal
 from tests.runtime.reported import SHELL_LATENCIES, SHELL_ONLY, fed
 
@@ -91,18 +95,20 @@ async def test_toxicity_is_told_market_by_market_with_a_verdict(tmp_path: Path) 
             "active_for_quoting",
         } <= set(live["rows"][0])
         final = answered(await parts.reporter.toxicity_final())
-        assert final == {"pass": True, "failed_reasons": [], "live": live}
+        assert final["live"] == live
+        assert final["pass"] is False  # three seconds: too few fills to say anything
+        assert final["failed_reasons"][0].startswith("pnl_10s_sample_count ")
+        assert "pnl_10s_p50_bps no sample, wanted > -18" in final["failed_reasons"]
 
 
-def test_toxicity_verdict_names_what_fails() -> None:
-    rows: list[dict[str, Any]] = [{}] * 4
-    live = {"rows": rows, "average_tox_score": 0.7, "danger_count": 2}
-    assert toxicity_faults(live, 0.65) == [
-        "average_tox_score 0.7, wanted <= 0.65",
-        "danger_count / markets 0.5, wanted <= 0.25",
-    ]
-    assert toxicity_faults({**live, "average_tox_score": 0.65, "danger_count": 1}, 0.65) == []
-    assert toxicity_faults({**live, "rows": []}, 0.65) == ["no market was judged"]
+async def test_toxicity_is_judged_by_the_settings_in_force(tmp_path: Path) -> None:
+    async with short(tmp_path) as parts:
+        toxicity = parts.session.engine.toxicity
+        before = answered(await parts.reporter.toxicity_final())["failed_reasons"]
+        assert not any(reason.startswith("average_tox_score") for reason in before)
+        toxicity.apply(ToxicitySettings(0.0, 0.0, markout_10s_danger_bps=-30.0))
+        reasons = answered(await parts.reporter.toxicity_final())["failed_reasons"]
+        assert "pnl_10s_p50_bps no sample, wanted > -30" in reasons
 
 
 async def test_new_window_begins_everything_anew(tmp_path: Path) -> None:
@@ -130,7 +136,7 @@ async def test_onlooker_that_fails_ends_the_reports_and_nothing_else(tmp_path: P
     async with short(tmp_path) as parts:
         watch = parts.strategy.onlookers.watch
         assert watch is not None
-        watch.curves.observe = fails  # type: ignore[method-assign, assignment]
+        watch.lenses.observe = fails  # type: ignore[method-assign, assignment]
         parts.inbox.put(ClockTicked(parts.inbox.now_ns()))
         parts.inbox.put(ClockTicked(parts.inbox.now_ns()))
         stepped = parts.session.engine.events
@@ -156,6 +162,23 @@ async def test_files_that_cannot_be_written_are_told_and_the_answer_comes(tmp_pa
         final = answered(await parts.reporter.shadow_final())
         assert final["files"] == []
         assert "File exists" in final["problem"] or "Not a directory" in final["problem"]
+
+
+async def test_final_report_is_made_and_written_outside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_in: list[int] = []
+    plain = Frozen.report
+
+    def report(frozen: Frozen, basis: Basis) -> Report:
+        made_in.append(threading.get_ident())
+        return plain(frozen, basis)
+
+    monkeypatch.setattr(Frozen, "report", report)
+    async with short(tmp_path) as parts:
+        assert answered(await parts.reporter.shadow_final())["problem"] == ""
+    assert len(made_in) == 1
+    assert made_in != [threading.get_ident()]
 
 
 async def test_market_rows_say_what_is_thought_of_them(tmp_path: Path) -> None:

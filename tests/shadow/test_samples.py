@@ -79,3 +79,16 @@ def test_names_beyond_the_bound_are_counted_together() -> None:
     for name in ("a", "b", "c", "a", "d"):
         count_in(counts, name, 2)
     assert counts == {"a": 2, "b": 1, "other": 2}
+
+
+def test_number_that_is_none_is_refused() -> None:
+    few = samples(1.0, 2.0)
+    with pytest.raises(AssertionError, match="finite"):
+        few.add(float("nan"))
+    assert (few.total, few.percentiles(0.5, 1.0)) == (3.0, [1.0, 2.0])
+
+
+def test_ordered_values_follow_what_is_kept() -> None:
+    kept = samples(5.0, 5.0, 1.0, 5.0, 2.0, 9.0, most=4)  # the two oldest fives are gone
+    assert kept.percentiles(0.25, 0.5, 0.75, 1.0) == [1.0, 2.0, 5.0, 9.0]
+    assert kept.positive_ratio() == 1.0

@@ -5,10 +5,18 @@ import pytest
 
 from polytrade.config import Risk
 from polytrade.core.events import FeedGap, OrderRejected, ShadowReset
-from polytrade.core.ids import BUY, SELL
+from polytrade.core.ids import BUY, SELL, YES
 from polytrade.core.units import SECOND_NS
 from polytrade.gates import GATES
-from polytrade.shadow import MEASURED, WALL_CLOCK, quantile_name, scorecard, shots
+from polytrade.shadow import (
+    MEASURED,
+    WALL_CLOCK,
+    Shadow,
+    ShadowSettings,
+    quantile_name,
+    scorecard,
+    shots,
+)
 from tests.core.factory import MARKET, START_NS, market
 from tests.core.rig import ask, bid
 from tests.shadow.watched import Watched
@@ -245,7 +253,7 @@ def test_orders_and_markets_followed_are_bounded(monkeypatch: pytest.MonkeyPatch
     rig.accept("t8")  # the oldest is given up before its shots arrive, and leaves nothing behind
     assert list(window.shots._live) == ["t6", "t7", "t8"]
     rig.tick(1_000)
-    assert {shot.intent.effect.order_id for shot in window.shots._resting[MARKET]} == {
+    assert {shot.intent.effect.order_id for shot in window.shots._resting[MARKET].shots} == {
         *("t6", "t7", "t8")
     }
     for name in ("0xa", "0xb"):
@@ -264,3 +272,43 @@ def test_market_the_engine_forgot_is_forgotten() -> None:
     assert tracks.of == {}
     assert tracks.by_symbol == {}
     assert tracks.mid_e6(MARKET) < 0
+
+
+def test_row_of_a_market_is_made_anew_only_when_it_has_changed() -> None:
+    card = scorecard.Scorecard()
+    for name in ("0xa", "0xb"):
+        card.follow(market(market=name))
+    before = card.rows()
+    card.filled("0xb")
+    card.freshen()
+    card.freshen()  # nothing is left to do
+    after = card.rows()
+    assert [row.fills for row in after] == [0, 1]
+    assert after[0] is before[0]
+    card.filled("0xb")
+    assert [row.fills for row in card.rows()] == [0, 2]  # without any freshening
+    assert card.rows()[1].to_dict()["market_id"] == "0xb"
+
+
+def test_fill_of_an_earlier_window_is_followed_and_counts_in_neither() -> None:
+    heard: list[str] = []
+    rig = Watched()
+    rig.shadow = Shadow(
+        ShadowSettings(), rig.engine, lambda markout: heard.append(f"{markout.horizon}")
+    )
+    rig.open()
+    rig.buy(YES, 10)
+    rig.step(ShadowReset(0, 2), 500)
+    rig.until(11_000)
+    assert heard == ["0", "1", "2"]
+    assert rig.report.values["pnl_10s_sample_count"] == 0
+    assert rig.report.adverse_selection == ()
+
+
+def test_range_is_not_probed_because_no_move_threatens_one_side() -> None:
+    rig = Watched(condition="range")
+    rig.open()
+    rig.level(BUY, 1, 7, ms=900)
+    rig.move(60_100.0, ms=1_000)
+    rig.until(1_100)
+    assert rig.report.values["survival_probe_5ms_n"] == 0

@@ -24,8 +24,8 @@ class VenueOptions:
     The same `seed` and start time give the same prices, markets and flow as long as nobody from
     outside trades. `activity` is messages relative to the real market (1.0: about 540 a second for
     the running 5-minute window of BTC). `faucet` is what each wallet of a new signer is given, in
-    pUSD. `slow_markets` adds a price ladder, politics and sports. `port_base` 0 takes free ports,
-    otherwise the endpoints take consecutive ones from there.
+    pUSD. `slow_markets` adds a ladder and ranges of prices, politics and sports. `port_base` 0
+    takes free ports, otherwise the endpoints take consecutive ones from there.
     """
 
     seed: int = 7

@@ -15,14 +15,18 @@ from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.sandbox.matching.rules import MarketRules
 from polytrade.sandbox.schedule import Schedule
 from polytrade.sandbox.world.announcements import new_market, resolved
-from polytrade.sandbox.world.crypto_markets import LADDER, ladder_topic, window_topic
-from polytrade.sandbox.world.listing import ABOVE, EVENT, Listing
+from polytrade.sandbox.world.crypto_markets import (
+    LADDER,
+    RANGES,
+    ladder_topic,
+    ranges_topic,
+    window_topic,
+)
+from polytrade.sandbox.world.listing import EVENT, Listing
 from polytrade.sandbox.world.slow_markets import SLOW_EVENTS, SlowEvent, slow_event
 from polytrade.sandbox.world.topics import Terms, Topic
 from polytrade.sandbox.world.windows import WINDOWS, boundary_s
 
-SPLIT: Final = 2
-"""The winner of a market that pays both outcomes half."""
 PAYOUTS_E6: Final = ((1_000_000, 0), (0, 1_000_000), (500_000, 500_000))
 LATER_MAX_S: Final = 600
 """How far behind a boundary a replacement of its missing report is looked for."""
@@ -69,10 +73,10 @@ class Venue(Protocol):
 class CalendarSettings:
     """Which markets there are and how long each step of their lives takes.
 
-    `v2` names what is of protocol v2: windows, `ladder`, or a slow category. Prices to beat are
-    published `strike_after_ms` after the start; outcomes `resolve_after_s` after the end of 5m and
-    15m windows, `resolve_slow_after_s` after that of others, by the socket `announce_after_s`
-    later.
+    `v2` names what is of protocol v2: windows, `ladder`, `ranges`, slow categories. `range_coins`
+    have ranges between the strikes of a ladder, as many days ahead. Prices to beat are published
+    `strike_after_ms` after the start; outcomes `resolve_after_s` after the end of 5m and 15m
+    windows, `resolve_slow_after_s` after that of others, by the socket `announce_after_s` later.
     """
 
     seed: int = 0
@@ -80,6 +84,7 @@ class CalendarSettings:
     windows: tuple[str, ...] = WINDOWS
     windows_ahead: int = 3
     ladder_coins: tuple[str, ...] = ("btc",)
+    range_coins: tuple[str, ...] = ()
     ladder_strikes: int = 7
     ladder_ahead: int = 1
     slow: tuple[str, ...] = tuple(spec.slug for spec in SLOW_EVENTS)
@@ -143,7 +148,7 @@ class Calendar:
             self._plan_windows(window)
         for ahead in range(settings.ladder_ahead + 1):
             self._list_ladders(ahead)
-        if settings.ladder_coins:
+        if settings.ladder_coins or settings.range_coins:
             self._plan_ladders()
         self._list_slow()
 
@@ -193,12 +198,16 @@ class Calendar:
         self._schedule.at(boundary_s(window, self.now_s, 1) * SECOND_NS, turn)
 
     def _list_ladders(self, ahead: int) -> None:
-        now_s = self.now_s
-        for coin in self.settings.ladder_coins:
-            end_s = boundary_s("1d", now_s, 1 + ahead)
-            spot_e8, strikes = self._prices.spot_e8(coin), self.settings.ladder_strikes
-            protocol = self._protocol(LADDER)
-            self._list(ladder_topic(self._terms, coin, now_s, end_s, spot_e8, strikes, protocol))
+        now_s, settings = self.now_s, self.settings
+        end_s = boundary_s("1d", now_s, 1 + ahead)
+        for make, coins, name in (
+            (ladder_topic, settings.ladder_coins, LADDER),
+            (ranges_topic, settings.range_coins, RANGES),
+        ):
+            protocol = self._protocol(name)
+            for coin in coins:
+                spot_e8, strikes = self._prices.spot_e8(coin), settings.ladder_strikes
+                self._list(make(self._terms, coin, now_s, end_s, spot_e8, strikes, protocol))
 
     def _plan_ladders(self) -> None:
         def turn() -> None:
@@ -308,14 +317,7 @@ class Calendar:
             self._schedule.after(wait_ns, lambda: self._decide(listing, late=True))
             return
         listing.final_e18 = final_e18
-        tie = final_e18 == listing.strike_e18
-        if listing.kind == ABOVE:
-            winner = 1 if tie else int(final_e18 < listing.strike_e18)
-        elif tie and listing.window == "1d":
-            winner = SPLIT
-        else:
-            winner = int(final_e18 < listing.strike_e18)
-        self._end(listing, winner)
+        self._end(listing, listing.winner_at(final_e18))
 
     def _decide_slow(self, listing: Listing) -> None:
         event = self._slow[listing.event_slug]

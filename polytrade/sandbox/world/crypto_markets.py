@@ -1,9 +1,11 @@
-"""Up/down windows and ladders of strikes on the price of a coin (protocols 1.3, 1.4)."""
+"""Up/down windows, ladders of strikes and ranges on the price of a coin (protocols 1.3, 1.4)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Final
 
-from polytrade.sandbox.world.listing import ABOVE, UPDOWN, Listing
+from polytrade.sandbox.matching.rules import FINE_TICK_E4, MarketRules
+from polytrade.sandbox.world.listing import ABOVE, BELOW, RANGE, UPDOWN, Listing
 from polytrade.sandbox.world.topics import CRYPTO, Series, Tag, Terms, Topic, rules_of
 from polytrade.sandbox.world.windows import (
     COIN_NAMES,
@@ -18,9 +20,9 @@ from polytrade.sandbox.world.windows import (
 )
 
 LADDER: Final = "ladder"
+RANGES: Final = "ranges"
 LOOKBACK_S: Final = 60
 """Length of the settlement average of 5m, 15m and 4h windows."""
-LADDER_TICK_E4: Final = 10
 E10: Final = 10_000_000_000
 RECURRENCES: Final[Mapping[str, str]] = {
     "5m": "5m",
@@ -29,6 +31,7 @@ RECURRENCES: Final[Mapping[str, str]] = {
     "4h": "4h",
     "1d": "daily",
     LADDER: "daily",
+    RANGES: "daily",
 }
 _SERIES_IDS: Final[Mapping[str, str]] = {
     "btc-up-or-down-5m": "10684",
@@ -47,6 +50,7 @@ _TAG_WINDOWS: Final[Mapping[str, Tag]] = {
     "4h": Tag("102531", "4h", "4h"),
     "1d": Tag("102281", "Daily", "daily"),
     LADDER: Tag("102281", "Daily", "daily"),
+    RANGES: Tag("102281", "Daily", "daily"),
 }
 
 
@@ -68,11 +72,12 @@ def config_id(coin: str, window: str, lookback_s: int) -> str:
 
 
 def series_of(coin: str, window: str) -> Series:
-    """The series a window or a ladder belongs to."""
-    recurrence = RECURRENCES[window]
+    """The series a window, a ladder or an event of ranges belongs to."""
+    recurrence, name = RECURRENCES[window], COIN_NAMES[coin]
     if window == LADDER:
-        name = COIN_NAMES[coin].lower()
-        slug, title = f"{name}-multi-strikes-daily", f"{COIN_NAMES[coin]} Multi Strikes Daily"
+        slug, title = f"{name.lower()}-multi-strikes-daily", f"{name} Multi Strikes Daily"
+    elif window == RANGES:
+        slug, title = f"{name.lower()}-neg-risk-daily", f"{name} Neg Risk Daily"
     else:
         slug = f"{coin}-up-or-down-{recurrence}"
         title = f"{coin.upper()} Up or Down {recurrence}"
@@ -129,16 +134,89 @@ def ladder_topic(
 ) -> Topic:
     """Markets on the price at `end_s` being above each of `strikes` thresholds around spot."""
     name, day = COIN_NAMES[coin], eastern(end_s)
-    event = f"{name.lower()}-above-on-{day_slug(end_s)}-{day.year}"
+    topic = _day_topic(
+        coin,
+        LADDER,
+        f"{name.lower()}-above-on-{day_slug(end_s)}-{day.year}",
+        f"{name} above ___ on {day:%B} {day.day}?",
+        f'Resolves to "Yes" if the Binance price of {name} at noon '
+        'Eastern time on the day in the title is higher than the threshold, otherwise to "No".',
+        (now_s, end_s),
+    )
+    for index, strike_e8 in enumerate(_strikes_e8(spot_e8, strikes)):
+        slug = f"{name.lower()}-above-{strike_slug(strike_e8)}-on-{day_slug(end_s)}"
+        rules = rules_of(
+            terms, topic.slug, slug, CRYPTO, protocol, place=(index, strikes), tick_e4=FINE_TICK_E4
+        )
+        asked = f"above ${strike_title(strike_e8)}"
+        _add(topic, rules, coin, slug, asked, ABOVE, (strike_e8, 0))
+        topic.items[slug] = strike_title(strike_e8)
+    return topic
+
+
+def ranges_topic(
+    terms: Terms, coin: str, now_s: int, end_s: int, spot_e8: int, strikes: int, protocol: str
+) -> Topic:
+    """Markets of which one pays: the price at `end_s` between two of `strikes`, or beyond them."""
+    name, day = COIN_NAMES[coin], eastern(end_s)
+    topic = _day_topic(
+        coin,
+        RANGES,
+        f"{name.lower()}-price-on-{day_slug(end_s)}-{day.year}",
+        f"{name} price on {day:%B} {day.day}?",
+        f"Resolves by the Binance price of {name} at noon Eastern time on the day in the title. A "
+        "price exactly between two ranges is in the higher one.",
+        (now_s, end_s),
+        neg_risk=True,
+    )
+    bounds = _strikes_e8(spot_e8, strikes)
+    first, last = strike_title(bounds[0]), strike_title(bounds[-1])
+    asked = [(f"less than ${first}", f"<{first}", BELOW, (bounds[0], 0))]
+    for low_e8, high_e8 in pairwise(bounds):
+        low, high = strike_title(low_e8), strike_title(high_e8)
+        asked.append((f"between ${low} and ${high}", f"{low}-{high}", RANGE, (low_e8, high_e8)))
+    asked.append((f"greater than ${last}", f">{last}", ABOVE, (bounds[-1], 0)))
+    for index, (words, item, kind, prices_e8) in enumerate(asked):
+        named = words.replace(" and ", " ").replace("$", "").replace(",", "").replace(".", "pt")
+        slug = f"will-the-price-of-{name.lower()}-be-{named.replace(' ', '-')}-on-{day_slug(end_s)}"
+        rules = rules_of(
+            terms,
+            topic.slug,
+            slug,
+            CRYPTO,
+            protocol,
+            place=(index, len(asked)),
+            neg_risk=True,
+            tick_e4=FINE_TICK_E4,
+        )
+        _add(topic, rules, coin, slug, words, kind, prices_e8)
+        topic.items[slug] = item
+    return topic
+
+
+def _strikes_e8(spot_e8: int, strikes: int) -> list[int]:
+    """`strikes` round prices around spot, lowest first."""
     step_e8 = ladder_step_e8(spot_e8)
-    lowest_e8 = max(1, (spot_e8 + step_e8 // 2) // step_e8 - strikes // 2) * step_e8
-    topic = Topic(
-        slug=event,
-        title=f"{name} above ___ on {day:%B} {day.day}?",
-        description=(
-            f'Generated by the sandbox. Resolves to "Yes" if the Binance price of {name} at noon '
-            'Eastern time on the day in the title is higher than the threshold, otherwise to "No".'
-        ),
+    lowest = max(1, (spot_e8 + step_e8 // 2) // step_e8 - strikes // 2)
+    return [(lowest + index) * step_e8 for index in range(strikes)]
+
+
+def _day_topic(
+    coin: str,
+    series: str,
+    slug: str,
+    title: str,
+    rule: str,
+    times_s: tuple[int, int],
+    *,
+    neg_risk: bool = False,
+) -> Topic:
+    """The event of markets on the price at a noon, without its markets."""
+    now_s, end_s = times_s
+    return Topic(
+        slug=slug,
+        title=title,
+        description=f"Generated by the sandbox. {rule}",
         source=price_source(coin, 0),
         category=CRYPTO,
         listed_s=now_s,
@@ -149,36 +227,42 @@ def ladder_topic(
             _TAG_RECURRING,
             _coin_tag(coin),
             _TAG_CRYPTO,
-            _TAG_WINDOWS[LADDER],
+            _TAG_WINDOWS[series],
         ),
-        series=series_of(coin, LADDER),
+        series=series_of(coin, series),
+        neg_risk=neg_risk,
     )
-    for index in range(strikes):
-        strike_e8 = lowest_e8 + index * step_e8
-        slug = f"{name.lower()}-above-{strike_slug(strike_e8)}-on-{day_slug(end_s)}"
-        rules = rules_of(
-            terms, event, slug, CRYPTO, protocol, place=(index, strikes), tick_e4=LADDER_TICK_E4
-        )
-        listing = Listing(
+
+
+def _add(
+    topic: Topic,
+    rules: MarketRules,
+    coin: str,
+    slug: str,
+    asked: str,
+    kind: str,
+    prices_e8: tuple[int, int],
+) -> None:
+    """Add a market on the price at a noon: `prices_e8` are its strike and, of a range, the upper
+    bound."""
+    day = eastern(topic.end_s)
+    topic.listings.append(
+        Listing(
             rules=rules,
             slug=slug,
-            event_slug=event,
-            question=(
-                f"Will the price of {name} be above ${strike_title(strike_e8)} "
-                f"on {day:%B} {day.day}?"
-            ),
+            event_slug=topic.slug,
+            question=f"Will the price of {COIN_NAMES[coin]} be {asked} on {day:%B} {day.day}?",
             category=CRYPTO,
-            kind=ABOVE,
+            kind=kind,
             coin=coin,
             window="1d",
-            listed_s=now_s,
-            start_s=now_s,
-            end_s=end_s,
-            strike_e18=strike_e8 * E10,
+            listed_s=topic.listed_s,
+            start_s=topic.start_s,
+            end_s=topic.end_s,
+            strike_e18=prices_e8[0] * E10,
+            upper_e18=prices_e8[1] * E10,
         )
-        topic.listings.append(listing)
-        topic.items[slug] = strike_title(strike_e8)
-    return topic
+    )
 
 
 def _coin_tag(coin: str) -> Tag:

@@ -10,7 +10,7 @@ import math
 from typing import Final, Protocol
 
 from polytrade.core.units import ONE_E8, SECOND_NS
-from polytrade.sandbox.world.listing import EVENT, UPDOWN, Listing
+from polytrade.sandbox.world.listing import BELOW, EVENT, RANGE, UPDOWN, Listing
 
 FAIR_MIN: Final = 0.0005
 """Nothing is surer than half a tick of the finest grid in use."""
@@ -67,7 +67,12 @@ class FairValue:
         else:
             mean, variance_s = spot, left_s - length * 2 / 3
         deviation = spot * (sigma_bps * 1e-4 * math.sqrt(variance_s) + _SURE)
-        return clamped(0.5 * (1.0 + math.erf((mean - strike) / deviation / _ROOT_2)))
+        chance = _above(mean, strike, deviation)
+        if listing.kind == BELOW:
+            chance = 1.0 - chance
+        elif listing.kind == RANGE:
+            chance -= _above(mean, listing.upper_e18 / ONE_E18, deviation)
+        return clamped(chance)
 
     def _inside(self, now_s: int, spot: float) -> tuple[float, float]:
         """Mean and variance (in seconds of a walk) of an average that has begun."""
@@ -100,3 +105,8 @@ class FairValue:
         if strike > 0:
             self._strike = strike / ONE_E18
         return self._strike
+
+
+def _above(mean: float, strike: float, deviation: float) -> float:
+    """The probability that a normal value is above the strike."""
+    return 0.5 * (1.0 + math.erf((mean - strike) / deviation / _ROOT_2))

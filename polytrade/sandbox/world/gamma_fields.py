@@ -9,7 +9,7 @@ import orjson
 from polytrade.core.ids import BUY, SELL
 from polytrade.core.units import ONE_E4, decimal_text, notional_e6_down
 from polytrade.sandbox.world.crypto_markets import config_id, lookback_of
-from polytrade.sandbox.world.listing import ABOVE, EVENT, UPDOWN, Listing
+from polytrade.sandbox.world.listing import EVENT, Listing
 from polytrade.sandbox.world.topics import Series, Tag, Topic
 from polytrade.sandbox.world.windows import rfc3339
 
@@ -220,7 +220,7 @@ def closing_fields(listing: Listing) -> Obj:
     """What a resolved market has besides."""
     told: Obj = {
         "closedTime": gamma_time(listing.closed_s),
-        "automaticallyResolved": listing.kind in (UPDOWN, ABOVE),
+        "automaticallyResolved": listing.kind != EVENT,
     }
     if listing.rules.protocol == "v1":
         told["umaResolutionStatus"] = "resolved"

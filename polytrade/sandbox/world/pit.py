@@ -9,7 +9,7 @@ from polytrade.sandbox.matching.orders import Order
 from polytrade.sandbox.matching.rules import MarketRules
 from polytrade.sandbox.world.fair import FairValue, SettlementPrices
 from polytrade.sandbox.world.floor import Floor
-from polytrade.sandbox.world.listing import ABOVE, EVENT, Listing
+from polytrade.sandbox.world.listing import EVENT, UPDOWN, Listing
 
 SIGMA_WEIGHT: Final = 1 / 600
 """Memory of the usual volatility: 10 minutes of looks."""
@@ -30,7 +30,7 @@ is empty in the last minute and a half only, and in most markets never."""
 UNDECIDED_TICKS: Final = 1.5
 NEXT_SHARE: Final = 0.1
 LADDER_SHARE: Final = 0.004
-"""Of a threshold market: a level of a ladder for the day."""
+"""Of a threshold or range market: a level of a ladder for the day."""
 
 
 class HiddenPrices(SettlementPrices, Protocol):
@@ -91,7 +91,7 @@ def changes_per_s(listing: Listing, now_s: float) -> float:
     if listing.kind == EVENT:
         return SLOW_PER_S
     share = COIN_SHARE.get(listing.coin, OTHER_COIN_SHARE)
-    if listing.kind == ABOVE:
+    if listing.kind != UPDOWN:
         share *= LADDER_SHARE
     else:
         share *= WINDOW_SHARE.get(listing.window, LADDER_SHARE)

@@ -274,6 +274,71 @@ def test_a_ladder_resolves_yes_below_the_price_and_no_above() -> None:
     assert len(later) == 14
 
 
+def ranges(world: World, end_s: int) -> list[Listing]:
+    """The markets of the event of ranges that ends then."""
+    listings = world.calendar.listings.values()
+    return [x for x in listings if x.end_s == end_s and x.category == "crypto" and x.rules.neg_risk]
+
+
+def test_an_event_of_ranges_has_every_price_once_and_is_named_as_the_venue_does() -> None:
+    world = begun(coins=("btc",), windows=(), ladder_coins=(), range_coins=("btc",))
+    found = ranges(world, boundary_s("1d", START_S, 1))
+    kinds = [x.kind for x in found]
+    assert kinds == ["below", *["range"] * 6, "above"]
+    uppers = [x.upper_e18 for x in found[1:-1]]
+    assert [x.strike_e18 for x in found[2:]] == uppers
+    assert found[0].strike_e18 == found[1].strike_e18
+    [topic] = {x.event_slug for x in found}
+    assert topic == "bitcoin-price-on-november-22-2026"
+    low, high = (x // 10**18 for x in (found[1].strike_e18, found[1].upper_e18))
+    assert found[1].slug == f"will-the-price-of-bitcoin-be-between-{low}-{high}-on-november-22"
+    assert found[1].question == (
+        f"Will the price of Bitcoin be between ${low:,} and ${high:,} on November 22?"
+    )
+    assert world.calendar.topics[topic].items[found[1].slug] == f"{low:,}-{high:,}"
+    assert world.calendar.topics[topic].items[found[0].slug] == f"<{low:,}"
+    for listing in found:
+        for subject in (
+            subject_of(listing.slug, listing.question),
+            subject_of(listing.slug, ""),
+        ):
+            assert (subject.condition, subject.symbol) == (listing.kind, "BTC")
+            assert subject.strike_e8 * E10 == listing.strike_e18
+            assert subject.upper_e8 * E10 == listing.upper_e18
+
+
+def test_of_the_ranges_of_a_day_the_one_with_the_price_wins() -> None:
+    world = begun(coins=("xrp",), windows=(), ladder_coins=(), range_coins=("xrp",))
+    end_s = boundary_s("1d", START_S, 1)
+    found = ranges(world, end_s)
+    world.until(end_s + 60)
+    final_e18 = world.prices.second_e8("xrp", end_s) * E10
+    [won] = [x for x in found if x.winner == 0]
+    assert won.final_e18 == final_e18
+    assert won.kind == "below" or won.strike_e18 <= final_e18
+    assert won.kind == "above" or final_e18 < (won.upper_e18 or won.strike_e18)
+    assert len(ranges(world, boundary_s("1d", end_s, 2))) == 8
+
+
+def test_a_price_between_two_ranges_is_in_the_higher_one() -> None:
+    world = World()
+    world.prices = Still()
+    settings = CalendarSettings(
+        coins=("btc",), windows=(), slow=(), ladder_coins=(), range_coins=("btc",)
+    )
+    world.calendar = world.make(settings)
+    world.calendar.begin()
+    end_s = boundary_s("1d", START_S, 1)
+    world.until(end_s + 60)
+    [won] = [x for x in ranges(world, end_s) if x.winner == 0]
+    assert (won.kind, won.strike_e18) == ("range", 98_000 * 10**18)
+    highest = ranges(world, end_s)[-1]
+    assert highest.winner_at(highest.strike_e18) == 0
+    assert highest.winner_at(highest.strike_e18 - 1) == 1
+    lowest = ranges(world, end_s)[0]
+    assert (lowest.winner_at(lowest.strike_e18), lowest.winner_at(lowest.strike_e18 - 1)) == (1, 0)
+
+
 def test_a_lost_boundary_report_delays_strike_and_outcome() -> None:
     world = begun(coins=("btc",), windows=("5m",), windows_ahead=1, missing_after_s=120)
     slug, start_s, end_s = five()

@@ -8,7 +8,7 @@ import pytest
 from polytrade.core.units import ONE_E8, SECOND_NS
 from polytrade.sandbox.matching.rules import MarketRules
 from polytrade.sandbox.world.fair import FAIR_MIN, FairValue
-from polytrade.sandbox.world.listing import ABOVE, EVENT, UPDOWN, Listing
+from polytrade.sandbox.world.listing import ABOVE, BELOW, EVENT, RANGE, UPDOWN, Listing
 
 START_S = 1_790_000_100
 END_S = START_S + 300
@@ -112,6 +112,19 @@ def test_missing_report_inside_the_average_is_left_out():
 def test_above_market_is_worth_the_chance_to_be_above_its_threshold():
     fair = FairValue(listing(kind=ABOVE, lookback_s=0, strike=99_000), Reports())
     assert fair.at(START_S * SECOND_NS, SPOT_E8, SIGMA_BPS) == 1 - FAIR_MIN
+
+
+def test_ranges_of_one_day_are_worth_one_together():
+    kinds = [
+        listing(kind=BELOW, lookback_s=0, strike=99_900),
+        listing(kind=RANGE, lookback_s=0, strike=99_900, upper_e18=100_100 * ONE_E18),
+        listing(kind=ABOVE, lookback_s=0, strike=100_100),
+    ]
+    now_ns, spot_e8 = (END_S - 100) * SECOND_NS, 100_050 * ONE_E8
+    below, inside, above = (FairValue(one, Reports()).at(now_ns, spot_e8, 1.0) for one in kinds)
+    assert below + inside + above == pytest.approx(1.0)
+    assert above == pytest.approx(phi(-50 / (100_050 * 1e-4 * 10)), abs=1e-9)
+    assert below == pytest.approx(phi(-150 / (100_050 * 1e-4 * 10)), abs=1e-9)
 
 
 @pytest.mark.parametrize(("usd", "worth"), [(101_000, 1 - FAIR_MIN), (99_000, FAIR_MIN)])

@@ -33,7 +33,7 @@ class World:
         self.bank = Bank()
         self.exchange = Exchange(self.schedule, self.bank, random.Random(1), lambda event: None)
         prices = Prices(5, {"btc": COINS["btc"]}, self.schedule)
-        changes = {"coins": ("btc",), "windows_ahead": 1, **changes}
+        changes = {"coins": ("btc",), "range_coins": ("btc",), "windows_ahead": 1, **changes}
         settings = CalendarSettings(seed=5, **changes)
         self.said: list[dict[str, Any]] = []
 
@@ -129,12 +129,28 @@ def test_the_daemon_reads_what_the_calendar_knows(lived: World) -> None:
         assert seen.end_ns == listing.end_s * SECOND_NS
         assert seen.accepting is (listing.end_s * SECOND_NS > lived.schedule.now_ns)
         assert resolved.get(listing.rules.condition, -1) == listing.winner
+        assert seen.upper_e8 * 10**10 == listing.upper_e18
+        if listing.kind in ("above", "below", "range"):
+            assert (seen.condition, seen.symbol, seen.settle) == (listing.kind, "BTC", "spot")
+            assert seen.strike_e8 * 10**10 == listing.strike_e18
         if listing.kind == "updown":
             assert seen.start_ns == listing.start_s * SECOND_NS
             assert seen.lookback_s == listing.lookback_s
             assert abs(seen.strike_e8 * 10**10 - listing.strike_e18) <= 10**12 or (
                 listing.strike_e18 == seen.strike_e8 == -1
             )
+
+
+def test_an_event_of_ranges_is_a_group_of_exclusive_markets() -> None:
+    world = World()
+    event = next(x for x in world.objects.events() if x["slug"].startswith("bitcoin-price-on-"))
+    assert event["negRisk"] and event["enableNegRisk"] and event["negRiskMarketID"]
+    assert event["seriesSlug"] == "bitcoin-neg-risk-daily"
+    titles = [market["groupItemTitle"] for market in event["markets"]]
+    assert titles[0].startswith("<") and titles[-1].startswith(">")
+    assert [title.count("-") for title in titles] == [0, 1, 1, 1, 1, 1, 1, 0]
+    assert {market["negRiskMarketID"] for market in event["markets"]} == {event["negRiskMarketID"]}
+    assert len({market["negRiskRequestID"] for market in event["markets"]}) == 8
 
 
 def test_types_are_the_venues() -> None:
@@ -174,7 +190,7 @@ def test_v2_markets_have_position_ids_only() -> None:
 
 
 def test_an_election_is_one_neg_risk_event_of_three_markets() -> None:
-    world = World()
+    world = World(range_coins=())
     [event] = [x for x in world.objects.events() if x["negRisk"]]
     assert [m["groupItemTitle"] for m in event["markets"]] == [
         "Ada Finch",
