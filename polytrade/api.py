@@ -3,6 +3,7 @@
 What is here stays as long as `API` does; the rest of polytrade may change with every version.
 """
 
+from polytrade.builtin.sides import ask_wish, bid_wish, caution_pad, market_silence, quote_size_e6
 from polytrade.config_fields import setting
 from polytrade.core import events, units
 from polytrade.core.events import Event, FeedDown, FeedGap, FeedUp, MarketListed, ReferenceTicked
@@ -88,9 +89,14 @@ __all__ = [
     "View",
     "WireError",
     "Wish",
+    "ask_wish",
+    "bid_wish",
+    "caution_pad",
     "events",
     "hookimpl",
+    "market_silence",
     "no_estimate",
+    "quote_size_e6",
     "read_secret",
     "setting",
     "units",

@@ -60,3 +60,15 @@ class PluginError(Exception):
     def __str__(self) -> str:
         at = f" [{self.step}]" if self.step else ""
         return f"plugin {self.name} {self.version}{at}: {self.reason}"
+
+
+class LineupMissing(PluginError):
+    """A replay needs a plugin that is not installed, or is in another version (`installed`)."""
+
+    def __init__(self, name: str, needed: str, installed: str) -> None:
+        found = f"{installed} is installed" if installed else "it is not installed"
+        super().__init__(name, needed, f"is needed, {found}", "find")
+        self.installed = installed
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.reason}"

@@ -269,18 +269,15 @@ def make(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> Any:
         message = f"{name!r} is built in: feeds.{name}.enabled switches it"
         raise ConfigError(Problem(message, kind.selected_by))
     info = catalogue.plugins[offer.plugin]
-    built_in = not isinstance(offer.factory, type) or not attrs.has(offer.factory)
+    bare = not isinstance(offer.factory, type)  # an importer of ours, which has no settings
     try:
-        if built_in:
-            made = offer.factory(*([getattr(config, kind.section)] if kind.section else []))
-        else:
-            made = offer.factory(**values_of(offer.factory, kind, name, config))
+        made = offer.factory(**({} if bare else values_of(offer.factory, kind, name, config)))
     except ConfigError:
         raise
     except ValueError as error:
         # What an attrs validator says of a value, or the class of several together.
         message = str(error).partition("\n")[0] or "refused"
-        path = kind.section if built_in else f"plugins.settings.{name}"
+        path = kind.section if offer.plugin == BUILTIN else f"plugins.settings.{name}"
         raise ConfigError(Problem(message, path)) from error
     except (Exception, SystemExit) as error:
         reason = f"{name!r} cannot be made: {last_line(error)}"
@@ -328,9 +325,8 @@ def _check_tables(config: Config, catalogue: Catalogue) -> None:
                 problems.append(Problem(f"no plugin offers {name!r}{hint}", path))
             continue
         offer = catalogue.factories[kind, name]
-        if not isinstance(offer.factory, type) or not attrs.has(offer.factory):
-            section = KINDS[kind].section
-            problems.append(Problem(f"{name!r} takes its settings from [{section}]", path))
+        if not isinstance(offer.factory, type):
+            problems.append(Problem(f"{name!r} ships with polytrade and takes no settings", path))
             continue
         try:
             values_of(offer.factory, KINDS[kind], name, config)

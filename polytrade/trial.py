@@ -36,9 +36,9 @@ from polytrade.core.events import (
     RunStarted,
 )
 from polytrade.core.ids import BUY, FAST, NO, SELL, YES
+from polytrade.core.judging import JUDGES
 from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
 from polytrade.hookspecs import FEED, KINDS, RISK_RULE
-from polytrade.judging import JUDGES
 from polytrade.lineup import ROLES, Lineup
 from polytrade.plugin_code import last_line
 from polytrade.session import build_session, run_started

@@ -17,10 +17,9 @@ from polytrade.builtin.allocators import KellyAllocator, ReferenceAllocator
 from polytrade.builtin.basis_mr import BasisMeanReversion
 from polytrade.builtin.digital import Digital
 from polytrade.builtin.skewed import SkewedMaker
-from polytrade.builtin.taker import ProfileTaker
+from polytrade.builtin.taker import Nothing, ProfileTaker
 from polytrade.builtin.trading_hours import TradingHours
 from polytrade.config import Allocator, Config, Plugins, Strategy, Taker
-from polytrade.core.roles import NoTaker
 from polytrade.errors import ConfigError, PluginError
 from polytrade.hookspecs import KINDS
 from polytrade.lineup import (
@@ -80,7 +79,7 @@ def test_builtins_are_selected_by_name() -> None:
     built = build_lineup(Config())
     assert isinstance(built.fair_value, Digital)
     assert isinstance(built.maker, SkewedMaker)
-    assert isinstance(built.taker, NoTaker)
+    assert isinstance(built.taker, Nothing)
     assert isinstance(built.allocator, ReferenceAllocator)
     assert built.names == {
         "fair_value": "digital",
@@ -109,7 +108,7 @@ def test_builtins_have_the_settings_of_their_sections() -> None:
     assert isinstance(built.taker, ProfileTaker)
     assert built.taker.size_e6 == 7_500_000
     assert isinstance(built.allocator, ReferenceAllocator)
-    assert built.allocator.fraction == 0.5
+    assert built.allocator.capital_fraction_kelly == 0.5
 
 
 def test_line_names_the_version_and_the_code() -> None:
@@ -479,10 +478,10 @@ def test_settings_of_what_is_not_selected_are_checked_too(site: SiteFolder) -> N
 
 
 def test_value_that_a_builtin_refuses_is_told_with_its_section() -> None:
-    config = attrs.evolve(Config(), taker=Taker(market_tier_profile="bold"))
+    config = attrs.evolve(select(taker="profile"), taker=Taker(market_tier_profile="bold"))
     (problem,) = problems(config)
-    assert problem.startswith("expected a taker profile of `")
-    assert problem.endswith(", found 'bold' @ taker")
+    assert problem.startswith("expected one of balanced, ")
+    assert problem.endswith(', found "bold" @ taker.market_tier_profile')
 
 
 def test_missing_setting_is_told(site: SiteFolder) -> None:

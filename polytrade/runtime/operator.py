@@ -9,14 +9,8 @@ from typing import Final, final
 
 from polytrade.core.units import MS_NS, SECOND_NS, price_text, size_text
 from polytrade.notices import many
-from polytrade.runtime.status import (
-    Commands,
-    DaemonStatus,
-    FlattenReply,
-    MarketRow,
-    PauseReply,
-    Refusal,
-)
+from polytrade.runtime.command_requests import Commands, FlattenReply, PauseReply, Refusal
+from polytrade.runtime.status import DaemonStatus, MarketRow
 
 LINES_MAX: Final = 20
 """Positions told in one answer: a screen of a phone."""

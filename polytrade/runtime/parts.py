@@ -15,27 +15,35 @@ import trio
 
 from polytrade import strict
 from polytrade.config import Config, Control
-from polytrade.core.events import ModeSet
+from polytrade.core.events import ModeSet, PluginQuarantined
 from polytrade.core.limits import HALT
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import JournalHeader
-from polytrade.lineup import build_lineup
+from polytrade.lineup import Lineup, build_lineup
 from polytrade.meter import Meter
 from polytrade.polymarket.discovery import Discovery
 from polytrade.polymarket.feed import MarketFeed
 from polytrade.polymarket.rest import new_client
 from polytrade.polymarket.wire import MarketDecoder
 from polytrade.reports.watch import Watch
+from polytrade.runtime.budget import Budget
+from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.guard import Guard
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
+from polytrade.runtime.notices import Notices
 from polytrade.runtime.observe import Observer
+from polytrade.runtime.operator import DaemonOperator
 from polytrade.runtime.recorder import Recorder
+from polytrade.runtime.reload_plan import Refused
+from polytrade.runtime.reload_requests import RESTART_NEEDED, ReloadRefused
+from polytrade.runtime.reloading import Reloader
 from polytrade.runtime.reporting import Reporter
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.stages import Stages
-from polytrade.runtime.status import Commands, DaemonStatus
+from polytrade.runtime.status import DaemonStatus, ReloadsRow
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import RESTART, Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
@@ -79,6 +87,9 @@ class Parts:
     journal: Journal | None
     recorder: Recorder | None
     reporter: Reporter
+    notices: Notices
+    reloader: Reloader
+    guard: Guard
 
     def next_window(self) -> int:
         """Begin a new measuring window; its number. Meter and shadow begin it by the event."""
@@ -94,15 +105,17 @@ async def build_parts(
     clock: Clock,
     rng: random.Random,
     *,
+    base: Config | None = None,
     opener: Opener = DiskFile,
 ) -> AsyncIterator[Parts]:
     """The parts, with one HTTP client that lives as long as the block.
 
+    `base` is the configuration as it was loaded, before a managed venue put its addresses in.
     Raises ConfigError, PluginError and JournalError for what cannot be built.
     """
     client = new_client()
     try:
-        yield _build(config, root, clock, rng, client, opener)
+        yield _build(config, root, clock, rng, client, opener, base)
     finally:
         with trio.move_on_after(CLOSE_CLIENT_S, shield=True):
             await client.aclose()
@@ -115,13 +128,18 @@ def _build(
     rng: random.Random,
     client: httpx2.AsyncClient,
     opener: Opener,
+    base: Config | None,
 ) -> Parts:
     created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
     run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     stages = Stages()
-    session = build_session(config, lineup=stages.timed(build_lineup(config)))
+    lineup = build_lineup(config)
+    inbox = Inbox(clock, config.latency.inbox_capacity)
+    budget = Budget(config.reload, partial(_quarantine, inbox))
+    wrap = partial(_under_watch, stages, budget)
+    session = build_session(config, lineup=wrap(lineup))
     journal, recorder = _records(config, root, run_id, created, session, opener)
-    inbox = Inbox(clock, config.latency.inbox_capacity, recorder=recorder)
+    inbox.recorder = recorder
     if journal is not None:
         journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
     strategy = _watched(config, session, inbox, journal, stages)
@@ -150,7 +168,25 @@ def _build(
         recorder=recorder,
         reporter=reporter,
     )
-    wiring = wire(config, Shared(clock, rng, client, inbox, tasks, feeds, hosts))
+    shared = Shared(clock, rng, client, inbox, tasks, feeds, hosts)
+    wiring = wire(config, shared, lineup)
+    commands = Commands(reporter)
+    notices = _notices(session, observer, commands, shared)
+    strategy.listeners.append(notices.observe)
+    reloader = Reloader(
+        strategy,
+        reporter.folder,
+        base if base is not None else config,
+        feeds=wiring.plugin_feeds,
+        notices=notices,
+        wrap=wrap,
+        check=partial(_check_recording, recorder),
+        appliers=_appliers(inbox, journal, recorder, watch, budget, reporter),
+    )
+    commands.reloads = reloader
+    guard = Guard(strategy, budget, reloader, lambda: session.config.reload)
+    reloader.accepted = guard.accepted
+    observer.reloads = partial(_reloads_row, reloader, budget, guard)
     return Parts(
         run_id=run_id,
         inbox=inbox,
@@ -158,7 +194,7 @@ def _build(
         strategy=strategy,
         watch=watch,
         observer=observer,
-        commands=Commands(reporter),
+        commands=commands,
         tasks=tasks,
         journal=journal,
         recorder=recorder,
@@ -167,6 +203,77 @@ def _build(
         decoder=wiring.decoder,
         producers={**wiring.producers, "reports": (reporter.run, RESTART)},
         reporter=reporter,
+        notices=notices,
+        reloader=reloader,
+        guard=guard,
+    )
+
+
+def _under_watch(stages: Stages, budget: Budget, lineup: Lineup) -> Lineup:
+    """The lineup under every stopwatch."""
+    return stages.timed(budget.watched(lineup))
+
+
+def _quarantine(inbox: Inbox, role: str, why: str) -> None:
+    inbox.put(PluginQuarantined(inbox.now_ns(), role, why))
+
+
+def _notices(session: Session, observer: Observer, commands: Commands, shared: Shared) -> Notices:
+    """The notifiers of the lineup, which may command as the control plane does."""
+    notices = Notices(
+        session.engine,
+        shared.clock.now_ns,
+        tasks=shared.tasks,
+        rng=shared.rng,
+        operator=DaemonOperator(observer.read, commands),
+    )
+    notices.configure(session.lineup.notifiers)
+    return notices
+
+
+def _raw(config: Config) -> bool:
+    """Whether raw frames are recorded."""
+    return config.storage.record_raw or config.latency.json_mode == "raw"
+
+
+def _check_recording(recorder: Recorder | None, config: Config) -> None:
+    if recorder is None and _raw(config):
+        message = "a run that began without a recorder cannot record raw frames: start it anew"
+        raise Refused(ReloadRefused(code=RESTART_NEEDED, message=message, field="json_mode"))
+
+
+def _appliers(
+    inbox: Inbox,
+    journal: Journal | None,
+    recorder: Recorder | None,
+    watch: RiskWatch,
+    budget: Budget,
+    reporter: Reporter,
+) -> list[Callable[[Config], None]]:
+    """Whom of the shell a reload concerns: each is told the configuration in force."""
+
+    def files(config: Config) -> None:
+        for writer in (journal, recorder):
+            if writer is not None:
+                writer.configure(config.latency)
+        # What is not recorded leaves a hole in `ingest_seq`, by which the recording tells it.
+        inbox.recorder = recorder if _raw(config) else None
+
+    def plugins(config: Config) -> None:
+        budget.configure(config.reload)
+
+    return [files, plugins, watch.configure, reporter.configure]
+
+
+def _reloads_row(reloader: Reloader, budget: Budget, guard: Guard) -> ReloadsRow:
+    return ReloadsRow(
+        generation=reloader.generation,
+        applied=reloader.kept.accepted,
+        refused=reloader.kept.refused,
+        rolled_back=guard.rollbacks,
+        overruns=budget.overruns,
+        quarantined=budget.quarantined,
+        swap_pause_us=reloader.swap_pause_us,
     )
 
 
@@ -204,7 +311,7 @@ def _records(
         journal = Journal.open(
             data_dir, header, config.latency, segment_mb=storage.segment_mb, opener=opener
         )
-    if storage.record_raw or config.latency.json_mode == "raw":
+    if _raw(config):
         recorder = Recorder(
             data_dir,
             run_id,

@@ -13,7 +13,7 @@ from polytrade.contract import SHADOW, of_endpoint
 from polytrade.core.units import ONE_E6
 from polytrade.gates import GATES
 from polytrade.lenses import EXPECTED, LENSES
-from polytrade.replay import Witness
+from polytrade.witness import Witness
 from polytrade.reports.files import LATEST, MANIFEST, render, write_file, write_reports
 from polytrade.reports.fixlist import ADVICE, findings, fixlist_text
 from polytrade.reports.manifest import Basis

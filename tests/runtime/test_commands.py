@@ -21,13 +21,8 @@ from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.risk import RiskWatch
-from polytrade.runtime.status import (
-    Commands,
-    DaemonStatus,
-    FlattenReply,
-    PauseReply,
-    Refusal,
-)
+from polytrade.runtime.command_requests import Commands, FlattenReply, PauseReply, Refusal
+from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import TaskTable
 from polytrade.session import build_session, run_started

@@ -4,24 +4,20 @@ import trio
 
 from polytrade.core.units import SECOND_NS
 from polytrade.runtime.operator import DaemonOperator
-from polytrade.runtime.status import (
+from polytrade.runtime.command_requests import (
     Closed,
     Command,
     Commands,
-    DaemonStatus,
-    FeedRow,
     Flatten,
     FlattenReply,
     Left,
-    MarketRow,
-    OrderRow,
     Pause,
     PauseReply,
-    PnlRow,
     Refusal,
     Reply,
     Resume,
 )
+from polytrade.runtime.status import DaemonStatus, FeedRow, MarketRow, OrderRow, PnlRow
 
 STATUS = DaemonStatus(
     ts_ns=5 * SECOND_NS,

@@ -18,14 +18,13 @@ from polytrade.core.events import (
     Event,
     FeedDown,
     FeedGap,
-    FeedUp,
     OrderFilled,
     ReferenceTicked,
     VolatilityQuoted,
 )
 from polytrade.core.ids import FAST
 from polytrade.core.units import SECOND_NS
-from polytrade.errors import PluginError
+from polytrade.errors import ConfigError, PluginError
 from polytrade.lineup import build_lineup, scan
 from polytrade.runtime.feeds import ANSWERS_MAX
 from polytrade.runtime.hosts import HostTable
@@ -106,24 +105,22 @@ class Stage:
         self.inbox = Inbox(clock, 1000)
         self.tasks = TaskTable()
         self.statuses = FeedTable()
-        self.feeds = self._made(feeds, {})
+        self.hosts = HostTable(clock)
+        self.settings = Feeds(**{"backoff_min_s": 1, "backoff_max_s": 1, **feeds})
+        self.feeds: PluginFeeds
 
-    def _made(self, feeds: dict[str, Any], first: dict[str, Wanted]) -> PluginFeeds:
-        self.settings = feeds
-        return PluginFeeds(
-            Feeds(**{"backoff_min_s": 1, "backoff_max_s": 1, **feeds}),
+    async def run(self, first: dict[str, Wanted] | None = None) -> None:
+        """Start with these feeds; their connections wait in the net."""
+        self.feeds = PluginFeeds(
+            self.settings,
             connect=self.net.connect,
             inbox=self.inbox,
             tasks=self.tasks,
             statuses=self.statuses,
-            hosts=HostTable(self.inbox.clock),
+            hosts=self.hosts,
             rng=random.Random(1),
             first=first,
         )
-
-    async def run(self, first: dict[str, Wanted] | None = None) -> None:
-        """Start with these feeds; their connections wait in the net."""
-        self.feeds = self._made(self.settings, first or {})
         self.nursery.start_soon(self.feeds.run)
         await wait_all_tasks_blocked()
 
@@ -152,8 +149,8 @@ class Stage:
     def rows(self) -> tuple[list[str], list[str]]:
         """The sources that tasks and connections are shown of."""
         return (
-            [row.name for row in self.tasks.rows()],
-            [row.source for row in self.statuses.rows()],
+            sorted(row.name for row in self.tasks.rows()),
+            sorted(row.source for row in self.statuses.rows()),
         )
 
 
@@ -366,6 +363,7 @@ async def test_new_feed_is_up_before_the_old_one_goes(
     await wait_all_tasks_blocked()
     change.commit()
     await old.wait_closed()
+    await wait_all_tasks_blocked()
     await new.send("4800")
     await wait_all_tasks_blocked()
     assert stage.events() == [
@@ -606,4 +604,23 @@ async def test_feed_of_an_installed_plugin_runs(
     await stage.run(wanted_feeds(build_lineup(config), config))
     await stage.accept()
     assert stage.events() == ["feed_up alpha/0"]
-    assert isinstance(FeedUp(START_NS, "alpha/0"), Event)
+
+
+DERIBIT = Path(__file__).parents[2] / "plugins" / "polytrade-deribit" / "polytrade_deribit"
+
+
+def test_deribit_is_built_from_the_configuration(site: SiteFolder) -> None:
+    texts = {file.name: file.read_text() for file in DERIBIT.glob("*.py")}
+    site.install("deribit", texts.pop("__init__.py"), files=texts)
+    settings = {"deribit": {"horizon_h": 6, "change": 0.02}}
+    config = Config(plugins=Plugins(feeds=("deribit",), settings=settings))
+    it = wanted_feeds(build_lineup(config), config)["deribit"]
+    assert it.settings == {"coins": config.universe.coins, "horizon_h": 6.0, "change": 0.02}
+    assert it.codec.default_url == "wss://www.deribit.com/ws/api/v2"
+    assert "markprice.options.btc_usd" in it.codec.hello()[1]
+    with pytest.raises(
+        ConfigError, match=r"unknown setting.* @ plugins\.settings\.deribit\.horizon"
+    ):
+        build_lineup(
+            Config(plugins=Plugins(feeds=("deribit",), settings={"deribit": {"horizon": 6}}))
+        )

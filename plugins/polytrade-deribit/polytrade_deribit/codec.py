@@ -165,22 +165,34 @@ class Deribit(VenueCodec):
         return self._tell(symbol, ts_ns)
 
     def _on_marks(self, symbol: str, rows: list[Any], ts_ns: int) -> None:
+        # A thousand rows a second and coin: what is not of use is passed over first.
+        surface = self._surfaces[symbol]
+        window = surface.window(ts_ns)
+        now_ns, last_ns, low, high = window.now_ns, window.last_ns, window.low, window.high
+        foreign = left_out = unmarked = 0
         marks = []
         for row in rows:
-            mark = object_of(row, "data")
-            option = option_of(text_of(mark.get("instrument_name"), "instrument_name"))
+            name = row.get("instrument_name") if type(row) is dict else None
+            if type(name) is not str:
+                raise ValueError(f"expected an instrument_name, found {shown(row)} @ data")
+            option = option_of(name)
             if option is None or option.coin != symbol:
-                self.counts["foreign_pair"] += 1
-            elif not mark.get("iv"):  # 0 or null: the venue has none
-                self.counts["unmarked"] += 1
+                foreign += 1
+            elif not (low < option.strike < high and now_ns < option.expiry_ns <= last_ns):
+                left_out += 1
+            elif not row.get("iv"):  # 0 or null: the venue has none
+                unmarked += 1
             else:
-                iv = positive_of(mark["iv"], "iv")
-                marks.append((option, iv, millis_of(mark.get("timestamp"), "timestamp")))
-        surface = self._surfaces[symbol]
+                iv = positive_of(row["iv"], "iv")
+                marks.append((option, iv, millis_of(row.get("timestamp"), "timestamp")))
         surface.forget(ts_ns)
+        taken = 0
         for option, iv, venue_ms in marks:
-            taken = surface.mark(option, iv, venue_ms, ts_ns)
-            self.counts["mark" if taken else "mark_left_out"] += 1
+            taken += surface.mark(option, iv, venue_ms, ts_ns)
+        self.counts["mark"] += taken
+        self.counts["mark_left_out"] += left_out + len(marks) - taken
+        self.counts["unmarked"] += unmarked
+        self.counts["foreign_pair"] += foreign
 
     def _on_volatility_index(self, symbol: str, data: dict[str, Any], ts_ns: int) -> None:
         percent = positive_of(data.get("volatility"), "volatility")
@@ -211,7 +223,7 @@ class Deribit(VenueCodec):
     def _instead(self, symbol: str, ts_ns: int) -> Quote | None:
         """The volatility index, once the options had their time."""
         quote, heard_ns = self._index.get(symbol, (None, 0))
-        if quote is None or max(ts_ns - heard_ns, 0) > FALLBACK_NS:
+        if quote is None or ts_ns - heard_ns > FALLBACK_NS:
             return None
         if ts_ns - self._began_ns < FALLBACK_NS:
             return None

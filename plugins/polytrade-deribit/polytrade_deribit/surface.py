@@ -7,7 +7,6 @@ arbitrage.
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import log, sqrt
@@ -32,6 +31,8 @@ IV_MOST: Final = 10.0
 GAP_MOST: Final = 0.10
 """Widest distance (log) of the two strikes around the index: beyond it there is nothing at the
 money."""
+NEAR: Final = 1.2
+"""Strikes up to this factor from the index are kept: beyond `GAP_MOST`, and the index moves."""
 EXPIRY_HOUR: Final = 8
 """Options expire at 08:00 UTC."""
 MONTHS: Final = (
@@ -68,6 +69,16 @@ def option_of(name: str) -> Option | None:
 
 
 @attrs.frozen
+class Window:
+    """Expiries after `now_ns` up to `last_ns`, strikes between `low` and `high`."""
+
+    now_ns: int
+    last_ns: int
+    low: float
+    high: float
+
+
+@attrs.frozen
 class Quote:
     """An annual volatility from now to `expiry_ns`; `venue_ms` is of the newest mark in it."""
 
@@ -76,11 +87,8 @@ class Quote:
     venue_ms: int
 
 
-@attrs.frozen
-class _Mark:
-    iv: float
-    ts_ns: int
-    venue_ms: int
+_Mark = tuple[float, int, int]
+"""A volatility, when it was heard (ns), and the venue's time (ms)."""
 
 
 @attrs.define
@@ -101,10 +109,16 @@ class Surface:
         self.index = index
         self.index_ns = ts_ns
 
+    def window(self, ts_ns: int) -> "Window":
+        """Which options are of use now: neither far from the index nor from the horizon."""
+        last_ns = ts_ns + self.horizon_ns + FAR_NS
+        if not self.index:
+            return Window(ts_ns, last_ns, 0.0, float("inf"))
+        return Window(ts_ns, last_ns, self.index / NEAR, self.index * NEAR)
+
     def mark(self, option: Option, iv: float, venue_ms: int, ts_ns: int) -> bool:
-        """Take an option's mark; False when it is of no use here or there is no room."""
-        left_ns = option.expiry_ns - ts_ns
-        if not 0.0 < iv <= IV_MOST or not 0 < left_ns <= self.horizon_ns + FAR_NS:
+        """Take the mark of a wanted option; False when it is absurd or there is no room."""
+        if not 0.0 < iv <= IV_MOST:
             return False
         strikes = self._marks.get(option.expiry_ns)
         if strikes is None:
@@ -116,7 +130,7 @@ class Surface:
             if len(strikes) >= STRIKES_MAX:
                 return False
             sides = strikes[option.strike] = {}
-        sides[option.call] = _Mark(iv, ts_ns, venue_ms)
+        sides[option.call] = (iv, ts_ns, venue_ms)
         return True
 
     def forget(self, ts_ns: int) -> None:
@@ -148,7 +162,7 @@ class Surface:
         low = high = 0
         strikes = self._marks[expiry_ns]
         for strike, sides in strikes.items():
-            if all(ts_ns - mark.ts_ns > HOLDS_NS for mark in sides.values()):
+            if all(ts_ns - heard_ns > HOLDS_NS for _, heard_ns, _ in sides.values()):
                 continue
             if strike <= self.index:
                 low = max(low, strike)
@@ -157,17 +171,15 @@ class Surface:
         if not low or not high or log(high / low) > GAP_MOST:
             return None
         weight = log(self.index / low) / log(high / low) if high > low else 0.0
-        below, above = _mean(strikes[low], ts_ns), _mean(strikes[high], ts_ns)
-        sigma = below.iv + weight * (above.iv - below.iv)
-        return Quote(sigma, expiry_ns, max(below.venue_ms, above.venue_ms))
+        below, below_ms = _mean(strikes[low], ts_ns)
+        above, above_ms = _mean(strikes[high], ts_ns)
+        return Quote(below + weight * (above - below), expiry_ns, max(below_ms, above_ms))
 
 
-def _mean(sides: dict[bool, _Mark], ts_ns: int) -> _Mark:
+def _mean(sides: dict[bool, _Mark], ts_ns: int) -> tuple[float, int]:
     """Call and put of one strike as one: their volatilities differ by rounding only."""
-    heard: Iterable[_Mark] = sides.values()
-    fresh = [mark for mark in heard if ts_ns - mark.ts_ns <= HOLDS_NS]
-    iv = sum(mark.iv for mark in fresh) / len(fresh)
-    return _Mark(iv, max(m.ts_ns for m in fresh), max(m.venue_ms for m in fresh))
+    fresh = [(iv, ms) for iv, heard_ns, ms in sides.values() if ts_ns - heard_ns <= HOLDS_NS]
+    return sum(iv for iv, _ in fresh) / len(fresh), max(ms for _, ms in fresh)
 
 
 def _between(near: Quote, far: Quote, end_ns: int, ts_ns: int) -> Quote:

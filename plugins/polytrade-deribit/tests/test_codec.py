@@ -104,6 +104,24 @@ def test_volatility_index_speaks_only_after_the_options_had_their_time() -> None
     assert event.sigma == 0.455
 
 
+def test_volatility_index_that_is_old_does_not_speak() -> None:
+    codec = made(every_s=1.0)
+    unheard = chain({1: {10_000: 0.4}})
+    feed(codec, index(90_000.0), volatility_index(45.5))
+    assert len(feed(codec, unheard, at_s=15)) == 1
+    feed(codec, volatility_index(45.5), at_s=20)
+    assert len(feed(codec, unheard, at_s=35)) == 1
+    assert feed(codec, unheard, at_s=35.1) == []
+    assert feed(codec, unheard, at_s=40) == []
+
+
+def test_expired_options_are_forgotten() -> None:
+    codec = made()
+    feed(codec, index(90_000.0), chain({1: {90_000: 0.45}, 2: {90_000: 0.45}}))
+    feed(codec, chain({2: {90_000: 0.45}}), at_s=86_400)
+    assert list(codec._surfaces["BTC"]._marks) == [NOW + 2 * 86_400 * SECOND]
+
+
 def test_test_request_is_answered_once_and_heartbeats_are_not() -> None:
     codec = made()
     wanted = {"jsonrpc": "2.0", "method": "heartbeat", "params": {"type": "test_request"}}
@@ -189,7 +207,9 @@ def test_foreign_and_unmarked_options_are_left_out() -> None:
         (notice("deribit_price_index.btc_usd", {"price": 1e300}), "@ price"),
         (notice("deribit_price_index.btc_usd", {"price": True}), "found True @ price"),
         (notice("markprice.options.btc_usd", {}), "expected an array, found a dict @ data"),
-        (notice("markprice.options.btc_usd", [{}]), "@ instrument_name"),
+        (notice("markprice.options.btc_usd", [{}]), "expected an instrument_name, found a dict"),
+        (notice("markprice.options.btc_usd", [7]), "expected an instrument_name, found 7 @ data"),
+        (notice("markprice.options.btc_usd", [{"instrument_name": []}]), "an instrument_name"),
         (volatility_index(-1), "found -1 @ volatility"),
         (volatility_index(1_001), "up to 1000, found 1001 @ volatility"),
         ({"method": "heartbeat"}, "@ params"),
@@ -200,6 +220,13 @@ def test_malformed_frame_is_refused_and_the_codec_goes_on(frame: object, expecte
     codec = made()
     assert expected in refused(codec, frame)
     assert len(feed(codec, index(90_000.0), chain({1: {90_000: 0.45}}))) == 1
+
+
+def test_far_strikes_and_expiries_are_passed_over() -> None:
+    codec = made()
+    near, far = {90_000: 0.45, 74_000: 3.0}, {90_000: 0.6}  # 74,000 is 21 % from the index
+    assert len(feed(codec, index(90_000.0), chain({1: near, 9: far}))) == 1
+    assert (codec.counts["mark"], codec.counts["mark_left_out"]) == (2, 4)
 
 
 def test_frame_with_one_bad_row_changes_nothing() -> None:

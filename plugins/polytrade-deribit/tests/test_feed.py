@@ -154,7 +154,7 @@ async def test_refused_subscription_is_told_and_the_index_speaks_instead() -> No
         nursery.cancel_scope.cancel()
 
 
-async def test_server_refuses_what_the_documentation_forbids() -> None:
+def test_server_refuses_what_the_documentation_forbids() -> None:
     """The fake is no pushover: too short a heartbeat, unknown methods and channels."""
     server = DeribitServer()
     session = Session(None)

@@ -1,16 +1,16 @@
 """Names of options, the volatility at the money, and between expiries: worked by hand."""
 
-from math import sqrt
+from math import inf, sqrt
 
 import pytest
 from polytrade_deribit.surface import (
     EXPIRIES_MAX,
-    FAR_NS,
     HOLDS_NS,
     STRIKES_MAX,
     Option,
     Quote,
     Surface,
+    Window,
     option_of,
 )
 
@@ -129,6 +129,9 @@ def test_old_marks_and_an_old_index_do_not_count() -> None:
     put(made, 20, (90_000, 0.5), ts_ns=later + 1)
     quote = made.quote(later + 1)
     assert quote is not None and quote.sigma == 0.5
+    later += HOLDS_NS + 2
+    put(made, 20, (90_000, 0.5), ts_ns=later)
+    assert made.quote(later) is None  # only the index is old
 
 
 def test_without_an_index_there_is_no_volatility() -> None:
@@ -137,13 +140,19 @@ def test_without_an_index_there_is_no_volatility() -> None:
     assert made.quote(NOW) is None
 
 
-def test_expired_options_are_forgotten_and_far_or_odd_ones_never_taken() -> None:
+def test_window_is_around_the_index_and_up_to_eight_days_behind_the_horizon() -> None:
+    last_ns = NOW + 12 * HOUR + 8 * 24 * HOUR
+    assert surface().window(NOW) == Window(NOW, last_ns, 75_000.0, 108_000.0)
+    assert Surface(12 * HOUR, 2 * HOUR).window(NOW) == Window(NOW, last_ns, 0.0, inf)
+
+
+def test_expired_options_are_forgotten_and_absurd_marks_never_taken() -> None:
     made = surface()
     near = Option("BTC", NOW + HOUR, 90_000, True)
-    assert made.mark(near, 0.4, 1, NOW)
-    assert not made.mark(near, 0.4, 1, NOW + HOUR)
     assert not made.mark(near, 37.06, 1, NOW)
-    assert not made.mark(Option("BTC", NOW + 12 * HOUR + FAR_NS + 1, 90_000, True), 0.4, 1, NOW)
+    assert made.mark(near, 0.4, 1, NOW)
+    made.forget(NOW + HOUR - 1)
+    assert list(made._marks) == [NOW + HOUR]
     made.forget(NOW + HOUR)
     assert made._marks == {}
 

@@ -5,18 +5,19 @@ from typing import Any, Final, final
 
 import attrs
 
-from polytrade.api import View, Wish, setting, units
-from polytrade_glft import model
-from polytrade_glft.intensity import Intensity
-from polytrade_glft.orders import (
-    GRID_NOISE,
-    SIZE_STEP_E6,
+from polytrade.api import (
+    View,
+    Wish,
     ask_wish,
     bid_wish,
     caution_pad,
-    silence,
-    size_e6,
+    quote_size_e6,
+    setting,
+    units,
 )
+from polytrade_glft import model
+from polytrade_glft.intensity import Intensity
+from polytrade_glft.orders import GRID_NOISE, SIZE_STEP_E6, silence
 from polytrade_glft.volatility import Volatility
 
 STATE: Final = 1
@@ -112,7 +113,7 @@ class GlftMaker:
         return self._wishes(view, name, net)
 
     def _wishes(self, view: View, name: str, net: float) -> tuple[list[Wish], str]:
-        base_e6 = size_e6(self._size_e6, view)
+        base_e6 = quote_size_e6(self._size_e6, view)
         shares = base_e6 / units.ONE_E6
         fair, tick = view.estimate.fair, view.market.book.tick_e4
         bid_e4, ask_e4 = self._prices(view, net, shares)

@@ -9,7 +9,8 @@ import pytest
 from polytrade_momentum_taker import MomentumTaker
 from polytrade_momentum_taker.taker import COOLDOWNS_MAX
 
-from polytrade.api import BUY, CAUTION, DANGER, NO, SELL, TAKER, YES, View, no_estimate
+from polytrade import testing
+from polytrade.api import BUY, CAUTION, DANGER, NO, SELL, TAKER, YES, Event, View, no_estimate
 
 SECOND = 1_000_000_000
 
@@ -42,13 +43,13 @@ def reason(taker: MomentumTaker, view: View) -> str:
     return why
 
 
-def rising(world: Any, **terms: Any) -> Any:
+def rising(**terms: Any) -> Any:
     """Bid 0.49 by 300, offered at 0.51 by 100: the queue expects half of the half spread up."""
-    return world.market({49: 300}, {51: 100}, **terms)
+    return testing.market({49: 300}, {51: 100}, **terms)
 
 
-def falling(world: Any, **terms: Any) -> Any:
-    return world.market({49: 100}, {51: 300}, **terms)
+def falling(**terms: Any) -> Any:
+    return testing.market({49: 100}, {51: 300}, **terms)
 
 
 def test_the_plugin_says_which_api_and_what_it_offers() -> None:
@@ -56,90 +57,90 @@ def test_the_plugin_says_which_api_and_what_it_offers() -> None:
     assert polytrade_momentum_taker.polytrade_takers() == {"momentum": MomentumTaker}
 
 
-def test_buys_yes_before_it_rises_and_no_before_it_falls(world: Any) -> None:
-    assert takes(make(), world.view(0.52, rising(world))) == (YES, BUY, 5_100, 10)
-    assert takes(make(), world.view(0.48, falling(world))) == (NO, BUY, 5_100, 10)
+def test_buys_yes_before_it_rises_and_no_before_it_falls() -> None:
+    assert takes(make(), testing.view(0.52, rising())) == (YES, BUY, 5_100, 10)
+    assert takes(make(), testing.view(0.48, falling())) == (NO, BUY, 5_100, 10)
 
 
-def test_sells_what_is_held_of_the_other_token(world: Any) -> None:
-    up = world.view(0.52, rising(world), world.holding(no=7.255))
+def test_sells_what_is_held_of_the_other_token() -> None:
+    up = testing.view(0.52, rising(), testing.holding(no=7.255))
     assert takes(make(), up) == (NO, SELL, 4_900, 7.25)
-    down = world.view(0.48, falling(world), world.holding(yes=30))
+    down = testing.view(0.48, falling(), testing.holding(yes=30))
     assert takes(make(), down) == (YES, SELL, 4_900, 10)
 
 
-def test_never_against_the_expected_move(world: Any) -> None:
+def test_never_against_the_expected_move() -> None:
     """YES is worth 0.60 and offered at 0.51, but the queue says that it falls."""
-    assert reason(make(), world.view(0.60, falling(world))) == "no_take_edge"
+    assert reason(make(), testing.view(0.60, falling())) == "no_take_edge"
 
 
-def test_edge_is_net_of_the_fee_and_counts_the_move(world: Any) -> None:
+def test_edge_is_net_of_the_fee_and_counts_the_move() -> None:
     """0.52 + 0.005 less 0.51 and a fee of 0.07 * 0.51 * 0.49."""
-    view = world.view(0.52, rising(world, fee_rate_e6=10_000))
+    view = testing.view(0.52, rising(fee_rate_e6=10_000))
     wishes, _ = make().takes(view)
     assert wishes[0].edge_bps == pytest.approx((0.015 - 0.01 * 0.51 * 0.49) / 0.51 * 1e4, rel=1e-4)
 
 
 @pytest.mark.parametrize(("trigger", "why"), [(293.0, ""), (295.0, "no_take_edge")])
-def test_the_trigger_decides(world: Any, trigger: float, why: str) -> None:
+def test_the_trigger_decides(trigger: float, why: str) -> None:
     """0.015 on 0.51 is 294 bps."""
-    assert make(trigger_bps=trigger).takes(world.view(0.52, rising(world)))[1] == why
+    assert make(trigger_bps=trigger).takes(testing.view(0.52, rising()))[1] == why
 
 
-def test_pad_costs_edge(world: Any) -> None:
-    estimate = world.estimate(0.52, pad=0.0149)
-    assert reason(make(), world.view(estimate, rising(world))) == "no_take_edge"
+def test_pad_costs_edge() -> None:
+    estimate = testing.estimate(0.52, pad=0.0149)
+    assert reason(make(), testing.view(estimate, rising())) == "no_take_edge"
 
 
-def test_fair_value_is_weighed_against_the_mid(world: Any) -> None:
+def test_fair_value_is_weighed_against_the_mid() -> None:
     """The mid is 0.50: with a weight of 0.5, a fair value of 0.52 is 0.51."""
-    view = world.view(0.52, rising(world))
+    view = testing.view(0.52, rising())
     wishes, _ = make(fair_weight=0.5).takes(view)
     assert wishes[0].edge_bps == pytest.approx(0.005 / 0.51 * 1e4)
     assert reason(make(fair_weight=0.0), view) == "no_take_edge"
 
 
-def test_levels_within_the_slippage_are_taken_while_each_pays(world: Any) -> None:
+def test_levels_within_the_slippage_are_taken_while_each_pays() -> None:
     """30 bps of 0.5100 reach 0.5115; the level at 0.5120 is beyond it."""
-    market = world.market({49: 90}, {51: 3, 51.1: 4, 51.2: 50}, tick_e4=10)
-    view = world.view(0.54, market)
+    market = testing.market({49: 90}, {51: 3, 51.1: 4, 51.2: 50}, tick_e4=10)
+    view = testing.view(0.54, market)
     assert takes(make(imbalance_gain=0.9), view) == (YES, BUY, 5_110, 7)
     assert takes(make(max_slippage_bps=60.0), view) == (YES, BUY, 5_120, 10)
     assert takes(make(max_slippage_bps=60.0, trigger_bps=690.0), view)[2] == 5_110
 
 
-def test_size_is_bounded_by_money_and_by_what_can_be_sent(world: Any) -> None:
-    view = world.view(0.52, rising(world))
+def test_size_is_bounded_by_money_and_by_what_can_be_sent() -> None:
+    view = testing.view(0.52, rising())
     assert takes(make(max_notional=2.0), view) == (YES, BUY, 5_100, 3.92)
     assert reason(make(base_size=1.5), view) == "no_take_notional"
 
 
-def test_a_weak_signal_is_not_acted_on(world: Any) -> None:
-    view = world.view(0.52, rising(world))
+def test_a_weak_signal_is_not_acted_on() -> None:
+    view = testing.view(0.52, rising())
     assert make(signal_min=0.0049).takes(view)[1] == ""
     assert reason(make(signal_min=0.0051), view) == "no_take_signal"
 
 
-def test_flow_moves_by_ticks_within_its_bound(world: Any) -> None:
+def test_flow_moves_by_ticks_within_its_bound() -> None:
     taker = make(flow_gain=0.25, imbalance_gain=0.0)
-    view = world.view(0.5)
+    view = testing.view(0.5)
     assert taker.expected_move(view, 2.0) == pytest.approx(0.005)
     assert taker.expected_move(view, -50.0) == pytest.approx(-0.0075)
 
 
-def test_momentum_moves_by_what_the_price_does_to_the_payoff(world: Any) -> None:
+def test_momentum_moves_by_what_the_price_does_to_the_payoff() -> None:
     prices = [(54.0 + at / 10, 60_000.0) for at in range(31)]
-    reference = world.reference(*prices, (57.1, 60_000.0 * exp(0.3e-4)))
-    view = world.view(0.5, world.market(), reference=reference)
+    reference = testing.reference(*prices, (57.1, 60_000.0 * exp(0.3e-4)))
+    view = testing.view(0.5, testing.market(), reference=reference)
     taker = make(imbalance_gain=0.0, momentum_gain=0.5, horizons_s=(0.5,))
     assert taker.expected_move(view, 0.0) == pytest.approx(
         0.5 * (2 / 0.5**0.5 - 1) * 0.3989423 / 240**0.5, rel=1e-4
     )
 
 
-def test_the_expected_move_has_an_end(world: Any) -> None:
+def test_the_expected_move_has_an_end() -> None:
     taker = make(flow_gain=10.0, imbalance_gain=0.0)
-    assert taker.expected_move(world.view(0.5), 3.0) == 0.03
+    assert taker.expected_move(testing.view(0.5), 3.0) == 0.03
 
 
 @pytest.mark.parametrize(
@@ -150,41 +151,41 @@ def test_the_expected_move_has_an_end(world: Any) -> None:
         ({"active": False}, "no_take_inactive"),
     ],
 )
-def test_what_the_engine_says_is_respected(world: Any, changes: dict[str, Any], why: str) -> None:
-    assert reason(make(), world.view(0.52, rising(world), **changes)) == why
+def test_what_the_engine_says_is_respected(changes: dict[str, Any], why: str) -> None:
+    assert reason(make(), testing.view(0.52, rising(), **changes)) == why
 
 
-def test_nothing_is_taken_without_a_fair_value_a_book_or_a_price(world: Any) -> None:
-    assert reason(make(), world.view(no_estimate("x"), rising(world))) == "no_take_fair_value"
-    unsure = world.view(world.estimate(0.52, 0.44), rising(world))
+def test_nothing_is_taken_without_a_fair_value_a_book_or_a_price() -> None:
+    assert reason(make(), testing.view(no_estimate("x"), rising())) == "no_take_fair_value"
+    unsure = testing.view(testing.estimate(0.52, 0.44), rising())
     assert reason(make(), unsure) == "no_take_confidence"
-    assert reason(make(), world.view(0.52, world.market({}, {51: 1}))) == "no_take_one_sided"
-    assert reason(make(), world.view(0.52, world.market({52: 9}, {51: 1}))) == "no_take_crossed"
-    stale = world.reference((57.9, 60_000.0))
-    assert reason(make(), world.view(0.52, rising(world), reference=stale)) == "no_take_stale"
+    assert reason(make(), testing.view(0.52, testing.market({}, {51: 1}))) == "no_take_one_sided"
+    assert reason(make(), testing.view(0.52, testing.market({52: 9}, {51: 1}))) == "no_take_crossed"
+    stale = testing.reference((57.9, 60_000.0))
+    assert reason(make(), testing.view(0.52, rising(), reference=stale)) == "no_take_stale"
 
 
-def test_a_market_waits_after_its_order_and_only_that_market(world: Any) -> None:
+def test_a_market_waits_after_its_order_and_only_that_market() -> None:
     taker = make(cooldown_s=5.0)
-    takes(taker, world.view(0.52, rising(world)))
-    soon = world.now_ns + 5 * SECOND - 1
-    assert reason(taker, world.view(0.52, rising(world), ts_ns=soon)) == "no_take_cooldown"
-    takes(taker, world.view(0.52, rising(world, market="0xother"), ts_ns=soon))
-    takes(taker, world.view(0.52, rising(world), ts_ns=soon + 1))
+    takes(taker, testing.view(0.52, rising()))
+    soon = testing.NOW_NS + 5 * SECOND - 1
+    assert reason(taker, testing.view(0.52, rising(), ts_ns=soon)) == "no_take_cooldown"
+    takes(taker, testing.view(0.52, rising(market="0xother"), ts_ns=soon))
+    takes(taker, testing.view(0.52, rising(), ts_ns=soon + 1))
 
 
-def test_waits_remembered_are_bounded(world: Any) -> None:
+def test_waits_remembered_are_bounded() -> None:
     taker = make(cooldown_s=5.0)
     for at in range(COOLDOWNS_MAX + 1):
-        takes(taker, world.view(0.52, rising(world, market=f"m{at}")))
+        takes(taker, testing.view(0.52, rising(market=f"m{at}")))
     kept = taker.dump()["taken_ns"]
     assert len(kept) == COOLDOWNS_MAX
     assert "m0" not in kept
 
 
-def test_flows_and_waits_are_handed_over(world: Any) -> None:
+def test_flows_and_waits_are_handed_over() -> None:
     first, second = make(cooldown_s=5.0), make(cooldown_s=5.0)
-    view = world.view(0.52, rising(world))
+    view = testing.view(0.52, rising())
     takes(first, view)
     second.restore(orjson.loads(orjson.dumps(first.dump())))
     assert second.dump() == first.dump()
@@ -202,9 +203,9 @@ def test_self_check_refuses_a_signal_that_cannot_be() -> None:
         make(signal_min=0.02, shift_max=0.01).self_check()
 
 
-def test_replay_of_the_sample_takes_and_repeats_itself(world: Any) -> None:
-    results = [world.replay("taker", lambda: MomentumTaker(base_size=5.0)) for _ in range(2)]
-    assert results[0].effect_digest == results[1].effect_digest
-    assert results[0].orders > 0
-    assert results[0].fills > 0
+def test_replay_of_the_sample_takes_and_repeats_itself(sample: list[Event]) -> None:
+    results = [testing.run_strategy(sample, taker=MomentumTaker(base_size=5.0)) for _ in range(2)]
+    assert results[0].digest == results[1].digest
+    assert len(results[0].orders) > 0
+    assert len(results[0].fills) > 0
     assert results[0].broken == ""
