@@ -12,11 +12,10 @@ import attrs
 from polytrade.builtin.sections import of
 from polytrade.builtin.sides import direction, fee_usdc
 from polytrade.config import Allocator
-from polytrade.config_fields import setting
 from polytrade.core.adaptive import clamp
 from polytrade.core.ids import NO, YES
 from polytrade.core.roles import Portfolio, Share, View
-from polytrade.core.units import ONE_E4, ONE_E6
+from polytrade.core.units import ONE_E4
 
 SCALE_MIN: Final = 0.05
 PENALTY_MAX: Final = 0.9
@@ -32,8 +31,9 @@ NO_WORD: Final = "fair_value"
 
 def variance_penalty(weight: float, markout10_p50: float, markout10_p25: float) -> float:
     """What the spread of a market's markouts takes off its size, in [0, 0.9]."""
-    spread = clamp(abs(markout10_p50 - markout10_p25) / SPREAD_FULL_BPS, 0.0, 1.0)
-    return clamp(weight * spread, 0.0, PENALTY_MAX)
+    spread = abs(markout10_p50 - markout10_p25) / SPREAD_FULL_BPS
+    penalty = weight * (spread if spread < 1.0 else 1.0)
+    return penalty if penalty < PENALTY_MAX else PENALTY_MAX
 
 
 def kelly_fraction(probability: float, price: float) -> float:
@@ -69,17 +69,13 @@ class KellyAllocator:
     """The `kelly` allocator: the shares that a bet is worth, less those held of it already.
 
     Shares of the asset's other markets that win in the same case count as held by `correlation`;
-    those that win in the opposite case give no room. `base_shares` are those of a whole wish.
+    those that win in the opposite case give no room. The scale is of the largest size wished; while
+    none is known a bet gets the whole of it.
     """
 
     capital_fraction_kelly: float = of(Allocator, "capital_fraction_kelly")
     variance_penalty_lambda: float = of(Allocator, "variance_penalty_lambda")
     correlation: float = of(Allocator, "correlation", 1.0)
-    base_shares: float = setting(10.0, "shares of a whole wish", unit="shares", ge=0.01, le=1e6)
-    base_e6: int = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.base_e6 = round(self.base_shares * ONE_E6)
 
     def share(self, view: View, portfolio: Portfolio) -> Share:
         """What is wanted of the model's side, or of the fuller of both where both are bets.
@@ -102,7 +98,8 @@ class KellyAllocator:
         wanted_e6 = min(bets)
         if wanted_e6 < view.market.spec.min_size_e6:
             return Share(0.0, NO_BET)
-        return Share(min(wanted_e6 / self.base_e6, 1.0))
+        wish_e6 = portfolio.wish_e6
+        return Share(wanted_e6 / wish_e6 if wanted_e6 < wish_e6 else 1.0)
 
     def _wanted_e6(
         self, view: View, portfolio: Portfolio, token: int, fraction: float, price: float

@@ -1,7 +1,9 @@
 """Fair value by mean reversion of the basis between the market's mid and the reference's drift.
 
 The parity model of `spec: models` (fair value 1): on each evaluated tick the mid is compared with
-an anchor made from the reference's recent return, and the deviation is expected to revert.
+an anchor made from the reference's recent return, and the deviation is expected to revert. The
+return counts the way YES gains by it: the other way round for a `below` market, and not at all
+where that depends on where the price is.
 """
 
 from math import log, sqrt
@@ -104,7 +106,8 @@ class BasisMeanReversion:
     def _evaluate(self, market: MarketState, drift: SymbolDrift, state: BasisState) -> Estimate:
         mid = min(max(market.mid, LOW), HIGH)
         vol = max(sqrt(abs(drift.vol_ewma)), 1e-9)
-        anchor = min(max(mid + drift.ret_ewma / vol * RETURN_TO_PRICE, LOW), HIGH)
+        moved = market.direction * drift.ret_ewma / vol * RETURN_TO_PRICE
+        anchor = min(max(mid + moved, LOW), HIGH)
         basis = mid - anchor
         state.mean += self.basis_a_mean * (basis - state.mean)
         deviation = basis - state.mean

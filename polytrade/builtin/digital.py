@@ -214,8 +214,12 @@ class Digital:
 
 def _trust(reference: SymbolReference, sigma: float, ts_ns: int) -> float:
     """What the age of the price and the disagreement between sources leave of confidence."""
-    fresh = max(1.0 - reference.age_ns(ts_ns) / SECOND_NS / AGE_FULL_S, 0.0)
-    apart = reference.disagreement(ts_ns) / max(4.0 * sigma, 1e-9)
+    fresh = 1.0 - reference.age_ns(ts_ns) / SECOND_NS / AGE_FULL_S
+    if fresh <= 0.0:
+        return 0.0
+    apart = reference.disagreement(ts_ns)
+    if apart > 0.0:
+        apart /= max(4.0 * sigma, 1e-9)
     return fresh / (1.0 + apart * apart)
 
 

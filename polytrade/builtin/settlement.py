@@ -98,7 +98,8 @@ def walk_seconds(market: MarketState, left_s: float) -> float:
 
 def open_reports(left_s: float, lookback_s: int) -> int:
     """How many reports of the average are still to come with `left_s` to the end."""
-    return min(max(ceil(left_s), 0), lookback_s)
+    coming = ceil(left_s) if left_s > 0.0 else 0
+    return coming if coming < lookback_s else lookback_s
 
 
 @final

@@ -25,6 +25,7 @@ from polytrade.builtin.sides import (
     size_of_e6,
 )
 from polytrade.config import Strategy
+from polytrade.core.adaptive import clamp
 from polytrade.core.events import MarketListed
 from polytrade.core.roles import SAFE, View, Wish
 from polytrade.core.units import ONE_E4, ONE_E6
@@ -79,8 +80,12 @@ def rebate_usdc(spec: MarketListed, price: float) -> float:
     """A share's maker rebate at `price`: the rebate rate times the taker's fee (protocols 8.2)."""
     if spec.rebate_rate_e6 <= 0 or spec.fee_rate_e6 <= 0:
         return 0.0
-    curve = max(price * (1.0 - price), 0.0)
-    fee = spec.fee_rate_e6 / ONE_E6 * float(curve**spec.fee_exponent)
+    if not 0.0 < price < 1.0:
+        return 0.0
+    curve = price * (1.0 - price)
+    if spec.fee_exponent != 1:
+        curve = float(curve**spec.fee_exponent)
+    fee = spec.fee_rate_e6 / ONE_E6 * curve
     return fee * spec.rebate_rate_e6 / ONE_E6
 
 
@@ -165,22 +170,24 @@ class SkewedMaker:
         book, fair = view.market.book, view.estimate.fair
         half = self.half_spread + view.estimate.pad + caution_pad(view)
         shift = net_shares(view.inventory) * self.inventory_skew / SKEW_SHARES
-        shift = min(max(shift, -SHIFT_MAX), SHIFT_MAX)
+        shift = clamp(shift, -SHIFT_MAX, SHIFT_MAX)
         most = half * CREDIT_SHARE_MAX
-        least = view.min_edge_bps * 1e-4
-        top = max(fair - half, fair / (1.0 + least))
-        bottom = min(fair + half, fair / (1.0 - least)) if least < 1.0 else fair + half
+        top, bottom = _reach(fair, half, view.min_edge_bps * 1e-4)
         bid, ask = fair - half - shift, fair + half - shift
         mid = view.market.mid
-        near_bid = min(bid + min(self._credit(view, bid, mid - bid, size_e6), most), top)
-        near_ask = max(ask - min(self._credit(view, ask, ask - mid, size_e6), most), bottom)
+        bid_credit = self._credit(view, bid, mid - bid, size_e6)
+        near_bid = bid + (bid_credit if bid_credit < most else most)
+        ask_credit = self._credit(view, ask, ask - mid, size_e6)
+        near_ask = ask - (ask_credit if ask_credit < most else most)
         tick = book.tick_e4
         top_e4, bottom_e4 = book.ask_e4 - 1, book.bid_e4 + 1
         if self.join:
             top_e4 = min(top_e4, book.bid_e4)
             bottom_e4 = max(bottom_e4, book.ask_e4)
-        bid_e4 = floor(min(near_bid * ONE_E4, top_e4) / tick + GRID_NOISE) * tick
-        ask_e4 = ceil(max(near_ask * ONE_E4, bottom_e4) / tick - GRID_NOISE) * tick
+        wanted = (near_bid if near_bid < top else top) * ONE_E4
+        bid_e4 = floor((wanted if wanted < top_e4 else top_e4) / tick + GRID_NOISE) * tick
+        wanted = (near_ask if near_ask > bottom else bottom) * ONE_E4
+        ask_e4 = ceil((wanted if wanted > bottom_e4 else bottom_e4) / tick - GRID_NOISE) * tick
         if self.rewards.max_spread > 0.0 and size_e6 >= self.rewards.min_size_e6:
             # The nearest prices that score, where the allowance for credits reaches them.
             low_e4, high_e4 = self.rewards.band_e4(mid, tick)
@@ -196,3 +203,14 @@ class SkewedMaker:
         if self.rewards.max_spread > 0.0:
             credit += self.rewards.credit(distance, size_e6)
         return credit
+
+
+def _reach(fair: float, half: float, least: float) -> tuple[float, float]:
+    """How near to fair value a bid and an ask may come: where the `least` edge is left, or, where
+    that is further out, the half spread.
+    """
+    low, bid = fair - half, fair / (1.0 + least)
+    high = ask = fair + half
+    if least < 1.0:
+        ask = fair / (1.0 - least)
+    return bid if bid > low else low, ask if ask < high else high

@@ -299,9 +299,9 @@ class Account:
 
     def worst_e6(self) -> int:
         """Money at risk: the worse of the two outcomes, never below 0."""
-        now, cost_e6 = self.now, self.now.cost_e6()
-        if_yes_e6 = cost_e6 - now.yes.provisional_e6 + self.down_risk_e6
-        return max(0, if_yes_e6, cost_e6 - now.no.provisional_e6 + self.up_risk_e6)
+        yes, no = self.now.yes, self.now.no
+        lost_e6 = max(self.down_risk_e6 - yes.provisional_e6, self.up_risk_e6 - no.provisional_e6)
+        return max(0, yes.cost_e6 + no.cost_e6 + lost_e6)
 
     def net_e6(self) -> int:
         """YES less NO shares, provisional."""
@@ -311,7 +311,7 @@ class Account:
         """The largest order of this kind that only takes the net position towards 0, counting the
         open orders that already do. It cannot raise the money at risk (but for rounding).
         """
-        net_e6 = self.net_e6()
+        net_e6 = self.now.yes.provisional_e6 - self.now.no.provisional_e6
         free_e6 = -net_e6 - self.up_e6 if raises_net(token, side) else net_e6 - self.down_e6
         return free_e6 if free_e6 > 0 else 0
 

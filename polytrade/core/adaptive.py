@@ -22,8 +22,8 @@ ROUNDING: Final = 1e-6
 
 def clamp(value: float, low: float, high: float) -> float:
     """`value` within [low, high]; `low` where the two contradict each other."""
-    value = min(value, high)
-    return value if value > low else low
+    low_enough = value if value < high else high
+    return low_enough if low_enough > low else low
 
 
 def min_edge_bps(
@@ -46,7 +46,9 @@ def min_edge_bps(
     if samples < SAMPLES_MIN:
         return max(0.5 * base_bps, 1.0)
     edge = base_bps * (1.0 + 0.6 * tox)
-    edge += 0.5 * max(0.0, -markout10_p50) + 0.35 * max(0.0, -markout10_p25)
+    median = -markout10_p50 if markout10_p50 < 0.0 else 0.0
+    quarter = -markout10_p25 if markout10_p25 < 0.0 else 0.0
+    edge += 0.5 * median + 0.35 * quarter
     if no_quote_rate > 0.95:
         edge *= 0.9
     return clamp(edge, 1.0, 2.5 * base_bps)
@@ -58,7 +60,8 @@ def max_spread_e4(base_e4: int, samples: int, tox: float) -> int:
         wide = clamp(1.2 * base_e4, WARM_SPREAD_E4_MIN, WARM_SPREAD_E4_MAX)
     else:
         wide = clamp(base_e4 * (1.0 - 0.35 * tox), SPREAD_E4_MIN, base_e4)
-    return min(int(wide + ROUNDING), ONE_E4)
+    most_e4 = int(wide + ROUNDING)
+    return most_e4 if most_e4 < ONE_E4 else ONE_E4
 
 
 def market_score(
@@ -66,7 +69,10 @@ def market_score(
 ) -> float:
     """How much a market deserves a place among those that are quoted, 0 to 100."""
     if samples < SAMPLES_MIN:
-        return clamp(80.0 - 6.0 * no_quote_rate - 6.0 * missing_rate, 45.0, 100.0)
-    earned = clamp(1.5 * markout10_p50, -30.0, 30.0)
+        score = 80.0 - 6.0 * no_quote_rate - 6.0 * missing_rate
+        return score if score > 45.0 else 45.0
+    earned = 1.5 * markout10_p50
+    if not -30.0 <= earned <= 30.0:
+        earned = 30.0 if earned > 0.0 else -30.0
     lost = 25.0 * no_quote_rate + 30.0 * missing_rate + 20.0 * tox
     return clamp(70.0 + earned - lost, 0.0, 100.0)

@@ -47,6 +47,7 @@ class Capital:
         "_room_e6",
         "_seen",
         "_settings",
+        "_sure_e6",
         "weights",
     )
 
@@ -64,11 +65,12 @@ class Capital:
         self._ledger = ledger
         self._risk = risk
         self._portfolio = Portfolio(0, 0)
-        # The engine allocated last, why it gets nothing, and what it may still put at risk in the
-        # market: -1 until that is asked for.
+        # The engine allocated last, why it gets nothing, what it may still put at risk in the
+        # market (-1 until that is asked for), and what of that is sure without asking.
         self._engine = MAKER
         self._reason = ""
         self._room_e6 = -1
+        self._sure_e6 = 0
         # Shares filled by market and engine; what follows from them and the open orders, and the
         # state of ledger and orders that it was made for.
         self._filled: dict[str, list[int]] = {}
@@ -102,18 +104,22 @@ class Capital:
         self._filled.pop(market, None)
         self._seen = (-1, -1, -1)
 
-    def allocate(self, view: View, account: Account, engine: str) -> None:
-        """Write weight and scale of the engine into the view; `sized` tells what follows."""
+    def allocate(self, view: View, account: Account, engine: str, wishes: list[Wish]) -> None:
+        """Write weight and scale of the engine that wishes this into the view; `sized` tells what
+        follows.
+        """
         at = _index(engine)
-        self._refresh()
         portfolio, ledger = self._portfolio, self._ledger
         portfolio.capital_e6 = ledger.initial_e6
         portfolio.equity_e6 = self._risk.equity_e6 if self._risk.started else ledger.initial_e6
         portfolio.market_e6 = account.exposure_e6
         portfolio.symbol_e6 = ledger.symbol_exposure_e6(account.symbol)
         portfolio.total_e6 = ledger.exposure_total_e6
-        portfolio.engine_e6 = self._at_work[at]
-        portfolio.siblings_up_e6 = self._siblings_up_e6(view.market)
+        wish_e6 = 0
+        for wish in wishes:
+            wish_e6 = wish.size_e6 if wish.size_e6 > wish_e6 else wish_e6
+        portfolio.wish_e6 = wish_e6
+        portfolio.ask(self, view.market, engine)
         view.weight = self.weights[at]
         view.scale = 1.0
         share = self._allocator.share(view, portfolio)
@@ -121,6 +127,8 @@ class Capital:
         self._engine = engine
         self._reason = share.reason or CAPITAL
         self._room_e6 = -1
+        # Nobody has more at work than is at risk in all, nor in this market than is at risk here.
+        self._sure_e6 = self._budget_e6(at) - ledger.exposure_total_e6 - account.exposure_e6
 
     def sized(self, wish: Wish, view: View, account: Account, rests: bool) -> Wish | str:
         """The wish at the size that is wanted, or why it is dropped; `allocate` comes before it.
@@ -128,39 +136,44 @@ class Capital:
         What only reduces the position is neither scaled nor capped, and goes on at a scale of 0.
         What is scaled below the market's least order is that least, when the whole wish reaches it.
         """
-        whole_e6 = wish.size_e6
-        least_e6 = view.market.spec.min_size_e6 if rests else _marketable_e6(wish.price_e4)
-        free_e6 = min(account.reducible_e6(wish.token, wish.side), whole_e6)
-        if view.scale <= 0.0 and free_e6 < least_e6:
+        whole_e6, price_e4 = wish.size_e6, wish.price_e4
+        least_e6 = view.market.spec.min_size_e6 if rests else _marketable_e6(price_e4)
+        free_e6 = account.reducible_e6(wish.token, wish.side)
+        if view.scale <= 0.0 and (free_e6 < least_e6 or whole_e6 < least_e6):
             return self._reason
         if whole_e6 < least_e6:
             return SIZE
-        size_e6 = step_down(whole_e6, SIZE_STEP_E6)
-        if free_e6 < whole_e6:
+        if free_e6 >= whole_e6:
+            size_e6 = step_down(whole_e6, SIZE_STEP_E6)
+        else:
             size_e6 = self._scaled_e6(wish, view.scale, least_e6, free_e6, account)
             if size_e6 < least_e6:
                 return CAPITAL
-        notional_e6 = notional_e6_up(wish.price_e4, size_e6)
+        notional_e6 = notional_e6_up(price_e4, size_e6)
         if notional_e6 < self._settings.min_notional_e6:
             return SIZE
         if wish.edge_bps * notional_e6 / ONE_E4 < self._settings.min_edge_e6:
             return SMALL_EDGE
         if size_e6 == whole_e6:
             return wish
-        return Wish(wish.token, wish.side, wish.price_e4, size_e6, wish.edge_bps, wish.engine)
+        return Wish(wish.token, wish.side, price_e4, size_e6, wish.edge_bps, wish.engine)
 
     def _scaled_e6(
         self, wish: Wish, scale: float, least_e6: int, free_e6: int, account: Account
     ) -> int:
         """What is wanted of a wish of which only `free_e6` reduces the position."""
-        free_e6 = step_down(free_e6, SIZE_STEP_E6)
+        if free_e6:
+            free_e6 = step_down(free_e6, SIZE_STEP_E6)
         if scale <= 0.0:
             return free_e6
-        size_e6 = min(max(int(wish.size_e6 * scale), least_e6), wish.size_e6)
+        size_e6 = wish.size_e6
+        if scale < 1.0:
+            scaled_e6 = int(size_e6 * scale)
+            size_e6 = scaled_e6 if scaled_e6 > least_e6 else least_e6
         size_e6 = step_down(size_e6, SIZE_STEP_E6)
-        if size_e6 <= free_e6:
-            return free_e6
-        return max(self._capped_e6(wish, size_e6, account), free_e6)
+        if size_e6 > free_e6:
+            size_e6 = self._capped_e6(wish, size_e6, account)
+        return size_e6 if size_e6 > free_e6 else free_e6
 
     def at_work_e6(self, engine: str) -> int:
         """Money at risk by the engine's doing."""
@@ -179,21 +192,25 @@ class Capital:
         held_e6 = 0
         if filled is not None and filled[at]:
             held_e6 = share_e6_down(_position_risk_e6(account), filled[at], sum(filled))
-        return max(0, int(self._ledger.initial_e6 * self.weights[at]) - elsewhere_e6 - held_e6)
+        return max(0, self._budget_e6(at) - elsewhere_e6 - held_e6)
+
+    def _budget_e6(self, at: int) -> int:
+        return int(self._ledger.initial_e6 * self.weights[at])
 
     def _capped_e6(self, wish: Wish, size_e6: int, account: Account) -> int:
         """The part of `size_e6` that the room of the engine allocated last does for."""
-        if self._room_e6 < 0:
-            self._room_e6 = self._room_of(_index(self._engine), account)
-        room_e6, rate_e6 = self._room_e6, account.fee_rate_e6 if self._engine != MAKER else 0
-        if size_e6 <= room_e6 and not rate_e6:
+        rate_e6 = account.fee_rate_e6 if self._engine != MAKER else 0
+        if not rate_e6 and size_e6 <= self._sure_e6:
             return size_e6  # no share costs more than 1
+        if self._room_e6 < 0:
+            self._room_e6 = self.room_e6(self._engine, account)
+        room_e6 = self._room_e6
         cost_e6 = worst_cost_e6(wish.side, wish.price_e4, size_e6, rate_e6, account.fee_exponent)
         if cost_e6 <= room_e6:
             return size_e6
         return step_down(share_e6_down(size_e6, room_e6, cost_e6), SIZE_STEP_E6)
 
-    def _siblings_up_e6(self, market: MarketState) -> int:
+    def siblings_up_e6(self, market: MarketState) -> int:
         """Net shares in the symbol's other markets that gain when it rises."""
         total_e6 = 0
         for other in self._by_symbol.get(market.spec.symbol, ()):

@@ -27,13 +27,16 @@ from polytrade.core.units import ONE_E4, ONE_E6
 
 PASSING: Final = (*[limit.name for limit in STANDING], "rate_budget_global", "rate_budget_market")
 """Limits that pass with time: the same order may be sent later."""
+EXACT_MAX: Final = 1e9
+"""Edges beyond it, and what is no number, are passed on as they are."""
 SENT: Final = ""
 """The answer of `Desk.send` when an order went out."""
 
 
 @final
 class Desk:
-    """Sends orders and cancels. `refusals` counts refused wishes by the limit that stopped them.
+    """Sends orders and cancels. `refusals` counts refused wishes by the limit that stopped them,
+    `sent_e6` is the size of the order sent last.
 
     The risk rules of `crew` are asked about what passed every limit.
     """
@@ -47,6 +50,7 @@ class Desk:
         "_probe",
         "_risk",
         "refusals",
+        "sent_e6",
     )
 
     def __init__(
@@ -60,6 +64,7 @@ class Desk:
         self._probe = Request("", YES, BUY, 0, 0, "GTC", True, MAKER)
         self._last_refusal: dict[tuple[str, str, int], str] = {}
         self.refusals: dict[str, int] = {}
+        self.sent_e6 = 0
 
     def context(
         self,
@@ -95,6 +100,7 @@ class Desk:
         """The first limit that stops any order of the market now; empty when none does."""
         probe = self._probe
         if calm(probe, context):
+            context.calm = True
             return ""
         for limit in STANDING:
             if isinstance(limit.check(probe, context, 0), str):
@@ -140,11 +146,12 @@ class Desk:
             request.expires_ns,
             request.engine,
             context.facts.fair_e6,
-            round(request.edge_bps, 2),
+            _hundredths(request.edge_bps),
         )
         self._ledger.hold(self._orders.open(effect, context.ts_ns))
         side = yes_side(request.token, request.side)
         self._last_refusal.pop((request.market, request.engine, side), None)
+        self.sent_e6 = approved.size_e6
         effects.append(effect)
 
     def _refuse(self, blocked: Blocked, effects: list[Effect]) -> str:
@@ -196,6 +203,13 @@ class Desk:
 def yes_side(token: int, side: int) -> int:
     """The side of YES that an order stands on: a purchase of NO is an ask."""
     return side if token == YES else 1 - side
+
+
+def _hundredths(value: float) -> float:
+    """`value` to two decimals. `round(value, 2)` works on decimal digits: that alone took 9 us, an
+    eighth of a decision that sends an order.
+    """
+    return round(value * 100.0) / 100.0 if abs(value) < EXACT_MAX else value
 
 
 def _refused(request: Request, limit: str, why: str) -> Refused:

@@ -37,20 +37,16 @@ class Learner:
         market = self._markets.get(order.market)
         if market is None or order.engine in (FLATTEN, ARB) or not 0 < event.price_e4 < ONE_E4:
             return
-        spec, yes = market.spec, order.token == YES
-        cost_e6 = event.fee_e6
-        if event.maker:
-            cost_e6 -= rebate_e6(spec, event.price_e4, event.size_e6)
+        yes = order.token == YES
+        # What is learnt is what the mid did, before any fee.
         self.markouts.filled(
             event.fill_id,
             order.market,
             1 if yes == (order.side == BUY) else -1,
             event.price_e4 if yes else ONE_E4 - event.price_e4,
             event.size_e6,
-            cost_e6,
+            0,
             event.ts_ns,
-            event.why,
-            spec.end_ns,
         )
 
     def failed(self, fill_id: str) -> None:

@@ -342,7 +342,8 @@ class Ledger:
         self.realized_e6 += realized_e6
         self.fees_e6 += fees_e6
         self.rebates_e6 += now.rebates_e6 - rebates_before
-        oversold = now.yes.confirmed_e6() < 0 or now.no.confirmed_e6() < 0
+        yes, no = now.yes, now.no
+        oversold = yes.provisional_e6 < yes.pending_e6 or no.provisional_e6 < no.pending_e6
         if oversold and not account.oversold:
             self._count("oversold")
         account.oversold = oversold

@@ -143,6 +143,37 @@ def calm(request: Request, context: Context) -> bool:
     )
 
 
+def plain(request: Request, context: Context, size_e6: int) -> bool:
+    """Whether no limit on the order itself stops or cuts it, which is a quote.
+
+    One look like `calm`: True only when each of them passes (a test proves it for any state), False
+    when they must be asked one by one. Without a fee no share costs more than 1.
+    """
+    if not request.post_only or not request.rests():
+        return False
+    account, facts, ledger, risk = context.account, context.facts, context.ledger, context.risk
+    settings, tick_e4, price_e4 = risk.settings, facts.tick_e4, request.price_e4
+    collar_e4 = settings.price_collar_e4
+    at_e4 = price_e4 if request.token == YES else ONE_E4 - price_e4
+    free_e6 = ledger.available_e6() if request.side == BUY else account.sellable_e6(request.token)
+    return (
+        0 < size_e6 <= free_e6
+        and size_e6 >= facts.min_size_e6
+        and tick_e4 <= price_e4 <= ONE_E4 - tick_e4
+        and step_down(price_e4, tick_e4) == price_e4
+        and abs(at_e4 + at_e4 - facts.bid_e4 - facts.ask_e4) <= collar_e4 + collar_e4
+        and (facts.fair_e4 < 0 or abs(at_e4 - facts.fair_e4) <= collar_e4)
+        and notional_e6_up(price_e4, size_e6) <= settings.max_order_notional_e6
+        and self_cross(request, context, size_e6) is None
+        and context.orders.open_count() < settings.max_open_orders
+        and account.exposure_e6 + size_e6 <= settings.max_market_notional_e6
+        and ledger.symbol_exposure_e6(account.symbol) + size_e6 <= settings.max_asset_notional_e6
+        and ledger.exposure_total_e6 + size_e6 <= settings.max_total_notional_e6
+        and risk.global_ready(context.ts_ns)
+        and risk.market_ready(request.market, context.ts_ns)
+    )
+
+
 def _stale(facts: MarketFacts) -> bool:
     return not facts.book_valid and facts.book_reason.startswith("stale")
 

@@ -257,8 +257,10 @@ def _pass(request: Request, context: Context, wanted_e6: int) -> Approved | Bloc
     size_e6 = step_down(wanted_e6, SIZE_STEP_E6)
     capped_by = ""
     flattens = request.flattens()
-    limits = OF_ORDER if not flattens and rules.calm(request, context) else LIMITS
-    for limit in limits:
+    calm = not flattens and (context.calm or rules.calm(request, context))
+    if calm and rules.plain(request, context, size_e6):
+        return Approved(request, size_e6, "", _SEAL)
+    for limit in OF_ORDER if calm else LIMITS:
         if flattens and limit.spares_flatten:
             continue
         verdict = limit.check(request, context, size_e6)

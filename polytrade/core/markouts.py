@@ -157,17 +157,20 @@ class Markouts:
         assert yes_side_sign in (1, -1), f"expected 1 or -1, found {yes_side_sign}"
         assert 0 < entry_price_e4_of_yes < ONE_E4, f"expected a price: {entry_price_e4_of_yes}"
         assert size_e6 > 0, f"expected a size, found {size_e6}"
-        if self.pending == self._most:
+        one, five, ten = self._waiting
+        if len(ten) == self._most:
             self.dropped += 1
             return
         entry_e4 = entry_price_e4_of_yes if yes_side_sign > 0 else ONE_E4 - entry_price_e4_of_yes
         notional_e6 = notional_e6_up(entry_e4, size_e6)
         left_ns = end_ns - ts_ns if end_ns else NO_END_NS
         fill = _Fill(key, market, yes_side_sign, entry_e4, notional_e6, fee_e6, ts_ns, how, left_ns)
-        for waiting in self._waiting:
-            assert not waiting or waiting[-1].ts_ns <= ts_ns, f"fill {key} before an earlier one"
-            waiting.append(fill)
-        self.next_ns = min(self.next_ns, ts_ns + HORIZONS_S[HORIZON_1S] * SECOND_NS)
+        assert not ten or ten[-1].ts_ns <= ts_ns, f"fill {key} before an earlier one"
+        one.append(fill)
+        five.append(fill)
+        ten.append(fill)
+        next_ns = ts_ns + HORIZONS_S[HORIZON_1S] * SECOND_NS
+        self.next_ns = next_ns if next_ns < self.next_ns else self.next_ns
 
     def void(self, key: str) -> None:
         """The fill failed to settle: it never was. A scan, because this is rare."""

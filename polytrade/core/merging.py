@@ -20,13 +20,13 @@ class Merger:
     __slots__ = ("_asked", "_merge_at_e6")
 
     def __init__(self, merge_at_e6: int) -> None:
-        self._merge_at_e6 = merge_at_e6
+        self.configure(merge_at_e6)
         # When, and how many pairs; they are no longer ours to sell.
         self._asked: dict[str, tuple[int, int]] = {}
 
     def configure(self, merge_at_e6: int) -> None:
         """Ask from another number of pairs on; what is under way stays."""
-        self._merge_at_e6 = merge_at_e6
+        self._merge_at_e6 = max(merge_at_e6, SIZE_STEP_E6)
 
     def pursue(
         self,
@@ -37,7 +37,7 @@ class Merger:
         effects: list[Effect],
     ) -> None:
         """Ask for a merge of all settled, unpromised pairs; with `every`, however few."""
-        least_e6 = SIZE_STEP_E6 if every else max(self._merge_at_e6, SIZE_STEP_E6)
+        least_e6 = SIZE_STEP_E6 if every else self._merge_at_e6
         now = account.now
         if now.yes.provisional_e6 < least_e6 or now.no.provisional_e6 < least_e6:
             return  # what may be sold is never more than what is held

@@ -281,24 +281,21 @@ class Orders:
         order = self.find(event.order_id)
         if order is None:
             return self._fault(event.order_id, event.TAG, "unknown_order")
-        if event.size_e6 <= 0 or not 0 <= event.price_e4 <= ONE_E4 or event.fee_e6 < 0:
+        fill_e6 = event.size_e6
+        if fill_e6 <= 0 or not 0 <= event.price_e4 <= ONE_E4 or event.fee_e6 < 0:
             return self._fault(event.order_id, event.TAG, "bad_fill")
         if event.fill_id in order.fill_ids:
             return self._fault(event.order_id, event.TAG, "duplicate_fill")
         order.fill_ids.add(event.fill_id)
-        order.filled_e6 += event.size_e6
-        before = order.state
+        order.filled_e6 += fill_e6
+        before, over_e6 = order.state, order.filled_e6 - order.size_e6
         odd = ""
-        if order.filled_e6 > order.size_e6:
-            odd = "overfill"
-        elif before >= FILLED:
-            odd = "late_fill"
-        if odd:
+        if over_e6 > 0 or before >= FILLED:
+            odd = "overfill" if over_e6 > 0 else "late_fill"
             self._count(odd)
-        whole = order.filled_e6 >= order.size_e6
-        trigger = WHOLE_FILLED if whole else PART_FILLED
+        trigger = WHOLE_FILLED if over_e6 >= 0 else PART_FILLED
         self._enter(order, TRANSITIONS[(before, trigger)], event.ts_ns)
-        return OrderChange(order, before, event.size_e6, odd)
+        return OrderChange(order, before, fill_e6, odd)
 
     def _move(
         self, order_id: str, trigger: str, ts_ns: int, reason: str
@@ -323,12 +320,13 @@ class Orders:
         order.changed_ns = ts_ns
         if before >= FILLED or after < FILLED:
             return
-        del self._open[order.order_id]
+        name = order.order_id
+        del self._open[name]
         of_market = self._by_market[order.market]
-        del of_market[order.order_id]
+        del of_market[name]
         if not of_market:
             del self._by_market[order.market]
-        self._history[order.order_id] = order
+        self._history[name] = order
         if len(self._history) > HISTORY_MAX:
             del self._history[next(iter(self._history))]
 

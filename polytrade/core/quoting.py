@@ -194,11 +194,14 @@ class Quoter:
         """What the strategies see."""
         yes, no = account.now.yes, account.now.no
         promised_e6 = self._merger.promised_e6(market.spec.market)
+        yes_e6, no_e6 = yes.provisional_e6, no.provisional_e6
+        free_yes_e6 = yes_e6 - yes.pending_e6 - promised_e6
+        free_no_e6 = no_e6 - no.pending_e6 - promised_e6
         held = Inventory(
-            yes.provisional_e6,
-            no.provisional_e6,
-            max(0, yes.confirmed_e6() - promised_e6),
-            max(0, no.confirmed_e6() - promised_e6),
+            yes_e6,
+            no_e6,
+            free_yes_e6 if free_yes_e6 > 0 else 0,
+            free_no_e6 if free_no_e6 > 0 else 0,
         )
         view = View(market, reference, estimate, held, ts_ns)
         view.weight = self.capital.weights[0]
@@ -213,7 +216,7 @@ class Quoter:
         self.toxicity.decided(account.market, bool(wishes), view.ts_ns)
         if not wishes:
             return [], reason
-        self.capital.allocate(view, account, MAKER)
+        self.capital.allocate(view, account, MAKER, wishes)
         sized: list[Wish] = []
         for wish in wishes:
             answer = self.capital.sized(wish, view, account, True)

@@ -351,7 +351,9 @@ class SymbolReference:
     def vol(self, blend: float, floor: float, cap: float) -> float:
         """Volatility per sqrt second of log returns: fast and slow blended, floored and capped."""
         variance = blend * self.var_fast + (1.0 - blend) * self.var_slow
-        return min(max(sqrt(max(variance, 0.0)), floor), cap)
+        vol = sqrt(variance) if variance > 0.0 else 0.0
+        vol = vol if vol > floor else floor
+        return vol if vol < cap else cap
 
     def jump_bps(self) -> float:
         """The move of the price since the start of the running 250 ms, in basis points."""
@@ -370,7 +372,9 @@ class SymbolReference:
         quote = self.sources.get(self.source)
         if quote is None or quote.basis_seen < NOISE_SEEN:
             return NOISE_UNSEEN
-        return min(max(sqrt(quote.noise), NOISE_LEAST), NOISE_MOST)
+        noise = sqrt(quote.noise)
+        noise = noise if noise > NOISE_LEAST else NOISE_LEAST
+        return noise if noise < NOISE_MOST else NOISE_MOST
 
     def age_ns(self, ts_ns: int) -> int:
         """Time since the last accepted fast tick; a very large number when there was none."""

@@ -136,7 +136,9 @@ def tox_score(word: MarkoutWord, raw: float) -> float:
     tox = tanh(raw / 2.0)
     for add in word.adds:
         tox += add
-    return min(max(tox, 0.0), 1.0)
+    if tox < 0.0:
+        return 0.0
+    return tox if tox < 1.0 else 1.0
 
 
 def regime_at(word: MarkoutWord, tox: float) -> tuple[int, str]:

@@ -15,7 +15,8 @@ def worst_cost_e6(side: int, price_e4: int, size_e6: int, rate_e6: int, exponent
     The limit price is the worst one: with a fee rate up to 1 a better price costs less in all.
     """
     at_e4 = price_e4 if side == BUY else ONE_E4 - price_e4
-    return notional_e6_up(at_e4, size_e6) + fee_e6(size_e6, at_e4, rate_e6, exponent)
+    cost_e6 = notional_e6_up(at_e4, size_e6)
+    return cost_e6 + fee_e6(size_e6, at_e4, rate_e6, exponent) if rate_e6 else cost_e6
 
 
 @final
@@ -53,22 +54,23 @@ class Reservations:
         An open order needs an account (AssertionError).
         """
         rest_e6 = order.open_e6()
-        held = self._held.get(order.order_id)
+        name = order.order_id
+        held = self._held.get(name)
         if held is not None:
             if held.rest_e6 == rest_e6:
                 return
-            del self._held[order.order_id]
+            del self._held[name]
             self._shift(held, -1)
         if rest_e6 <= 0:
             return
         if account is None:
             raise AssertionError(f"order {order.order_id} in unlisted market {order.market}")
+        side = order.side
         rate_e6 = 0 if order.post_only else account.fee_rate_e6
-        exponent = account.fee_exponent
-        risk_e6 = worst_cost_e6(order.side, order.price_e4, rest_e6, rate_e6, exponent)
-        cash_e6 = risk_e6 if order.side == BUY else 0
-        held = Reservation(account, order.token, order.side, rest_e6, cash_e6, risk_e6)
-        self._held[order.order_id] = held
+        risk_e6 = worst_cost_e6(side, order.price_e4, rest_e6, rate_e6, account.fee_exponent)
+        cash_e6 = risk_e6 if side == BUY else 0
+        held = Reservation(account, order.token, side, rest_e6, cash_e6, risk_e6)
+        self._held[name] = held
         self._shift(held, 1)
 
     def check(self, orders: Orders, accounts: list[Account]) -> None:
@@ -118,15 +120,17 @@ class Reservations:
             raise AssertionError(f"{account.market} sums {found}, its orders hold {wanted}")
 
     def _shift(self, held: Reservation, sign: int) -> None:
-        account = held.account
-        self.cash_e6 += sign * held.cash_e6
-        if raises_net(held.token, held.side):
-            account.up_e6 += sign * held.rest_e6
-            account.up_risk_e6 += sign * held.risk_e6
+        account, token, side = held.account, held.token, held.side
+        rest_e6, risk_e6 = sign * held.rest_e6, sign * held.risk_e6
+        if (token == YES) == (side == BUY):
+            account.up_e6 += rest_e6
+            account.up_risk_e6 += risk_e6
         else:
-            account.down_e6 += sign * held.rest_e6
-            account.down_risk_e6 += sign * held.risk_e6
-        if held.side == SELL and held.token == YES:
-            account.reserved_yes_e6 += sign * held.rest_e6
-        elif held.side == SELL:
-            account.reserved_no_e6 += sign * held.rest_e6
+            account.down_e6 += rest_e6
+            account.down_risk_e6 += risk_e6
+        if side == BUY:
+            self.cash_e6 += sign * held.cash_e6
+        elif token == YES:
+            account.reserved_yes_e6 += rest_e6
+        else:
+            account.reserved_no_e6 += rest_e6

@@ -168,8 +168,7 @@ class Resting:
         token, price_e4, edge = wish.token, wish.price_e4, wish.edge_bps
         request = Request(name, token, wish.side, price_e4, size_e6, "GTC", True, MAKER, edge)
         if self._desk.send(request, context, effects) == SENT:
-            placed = self._orders.of_market(name)[-1]
-            self._cut[(name, side)] = wish.size_e6 - placed.size_e6
+            self._cut[(name, side)] = wish.size_e6 - self._desk.sent_e6
 
 
 def _has_edge(order: Order, market: MarketState) -> bool:

@@ -27,12 +27,14 @@ MARKET_RATE_MIN_E6: Final = 500_000
 @final
 class RiskSettings:
     """`config.Risk` in the core's units. `drawdown_cap_e6` is a share of the initial cash in
-    millionths; `orders_per_s_e6` is the budget of orders and cancels in millionths a second.
+    millionths; `orders_per_s_e6` is the budget of orders and cancels in millionths a second,
+    `market_rate_e6` one market's part of it: an eighth, at least one order in two seconds.
     """
 
     __slots__ = (
         "cooldown_ns",
         "drawdown_cap_e6",
+        "market_rate_e6",
         "max_asset_notional_e6",
         "max_clock_skew_ms",
         "max_daily_loss_e6",
@@ -78,10 +80,8 @@ class RiskSettings:
         self.max_clock_skew_ms = max_clock_skew_ms
         self.orders_per_s_e6 = orders_per_s_e6
         self.no_quote_before_end_ns = no_quote_before_end_ns
-
-    def market_rate_e6(self) -> int:
-        """One market's part of the budget: an eighth, at least one order in two seconds."""
-        return max(share_e6_down(self.orders_per_s_e6, 1, MARKET_PART), MARKET_RATE_MIN_E6)
+        part_e6 = share_e6_down(orders_per_s_e6, 1, MARKET_PART)
+        self.market_rate_e6 = max(part_e6, MARKET_RATE_MIN_E6)
 
 
 @final
@@ -96,10 +96,12 @@ class Bucket:
 
     def refill(self, ts_ns: int, rate_e6: int) -> None:
         """Bring the level up to `ts_ns`; a lowered rate cuts what was saved."""
+        level_e15 = self.level_e15
         if ts_ns > self.last_ns:
-            self.level_e15 += (ts_ns - self.last_ns) * rate_e6
+            level_e15 += (ts_ns - self.last_ns) * rate_e6
             self.last_ns = ts_ns
-        self.level_e15 = min(self.level_e15, 2 * rate_e6 * SECOND_NS)
+        most_e15 = 2 * rate_e6 * SECOND_NS
+        self.level_e15 = level_e15 if level_e15 < most_e15 else most_e15
 
     def take(self, rate_e6: int) -> None:
         """Spend one token. A cancel may overdraw, by at most what the bucket holds: it is never
@@ -209,7 +211,7 @@ class RiskState:
     def take(self, market: str, ts_ns: int) -> None:
         """Spend a token of both budgets: `check` does for an order, the engine for a cancel."""
         self._global(ts_ns).take(self.settings.orders_per_s_e6)
-        self._market(market, ts_ns).take(self.settings.market_rate_e6())
+        self._market(market, ts_ns).take(self.settings.market_rate_e6)
 
     def forget(self, market: str) -> None:
         """The market is over: drop its budget."""
@@ -223,7 +225,7 @@ class RiskState:
         return self._bucket
 
     def _market(self, market: str, ts_ns: int) -> Bucket:
-        rate_e6 = self.settings.market_rate_e6()
+        rate_e6 = self.settings.market_rate_e6
         bucket = self._buckets.get(market)
         if bucket is None:
             bucket = Bucket(ts_ns, rate_e6)
@@ -345,9 +347,12 @@ class Request:
 
 @final
 class Context:
-    """Everything a limit may look at, at `ts_ns`. The market must have an account."""
+    """Everything a limit may look at in one decision, at `ts_ns`. The market must have an account.
 
-    __slots__ = ("account", "facts", "ledger", "orders", "risk", "ts_ns")
+    `calm` is set when `limit_rules.calm` was seen to hold: a decision does not change that.
+    """
+
+    __slots__ = ("account", "calm", "facts", "ledger", "orders", "risk", "ts_ns")
 
     def __init__(
         self,
@@ -364,3 +369,4 @@ class Context:
         self.orders = orders
         self.account = account
         self.facts = facts
+        self.calm = False

@@ -29,6 +29,7 @@ __all__ = [
     "NoTaker",
     "Portfolio",
     "Share",
+    "Spread",
     "Taker",
     "View",
     "Wish",
@@ -163,6 +164,16 @@ class View:
         self.weight = 1.0
 
 
+class Spread(Protocol):
+    """How the money at risk is spread: over the engines, and over the markets of a symbol."""
+
+    def at_work_e6(self, engine: str) -> int:
+        """Money at risk by the engine's doing."""
+
+    def siblings_up_e6(self, market: MarketState) -> int:
+        """Net shares in the symbol's other markets that gain when it rises."""
+
+
 @final
 class Portfolio:
     """The money as an allocator sees it while one market and one engine are decided.
@@ -170,17 +181,23 @@ class Portfolio:
     `capital_e6` is what the run began with, `equity_e6` as it was last marked. Money at risk
     (positions and open orders at worst case) in the market, on its symbol, in all, and what the
     engine asked has at work of it. `siblings_up_e6` is what the symbol's other markets hold of
-    shares that gain when the symbol rises, less those that lose.
+    shares that gain when the symbol rises, less those that lose. These two are worked out when they
+    are asked for, which is right while the allocator is asked. `wish_e6` is the largest size that
+    is wished in this decision, 0 while none is known.
     """
 
     __slots__ = (
+        "_engine",
+        "_engine_e6",
+        "_market",
+        "_siblings_up_e6",
+        "_spread",
         "capital_e6",
-        "engine_e6",
         "equity_e6",
         "market_e6",
-        "siblings_up_e6",
         "symbol_e6",
         "total_e6",
+        "wish_e6",
     )
 
     def __init__(
@@ -192,14 +209,37 @@ class Portfolio:
         total_e6: int = 0,
         engine_e6: int = 0,
         siblings_up_e6: int = 0,
+        wish_e6: int = 0,
     ) -> None:
         self.capital_e6 = capital_e6
         self.equity_e6 = equity_e6
         self.market_e6 = market_e6
         self.symbol_e6 = symbol_e6
         self.total_e6 = total_e6
-        self.engine_e6 = engine_e6
-        self.siblings_up_e6 = siblings_up_e6
+        self.wish_e6 = wish_e6
+        self._engine_e6 = engine_e6
+        self._siblings_up_e6 = siblings_up_e6
+        self._spread: Spread | None = None
+        self._engine = ""
+        self._market: MarketState | None = None
+
+    def ask(self, spread: Spread, market: MarketState, engine: str) -> None:
+        """Whom to ask for what is not in the books: for this market and engine from now on."""
+        self._spread = spread
+        self._market = market
+        self._engine = engine
+
+    @property
+    def engine_e6(self) -> int:
+        """What the engine that is decided has at work."""
+        return self._engine_e6 if self._spread is None else self._spread.at_work_e6(self._engine)
+
+    @property
+    def siblings_up_e6(self) -> int:
+        """Net shares in the symbol's other markets that gain when it rises."""
+        if self._spread is None or self._market is None:
+            return self._siblings_up_e6
+        return self._spread.siblings_up_e6(self._market)
 
 
 @final

@@ -61,12 +61,13 @@ class Taking:
         if context.ts_ns - self._asked_ns.get(name, NEVER_NS) < self._settings.take_pause_ns:
             self.skipped(PAUSE)
             return
-        if _in_flight(resting):
-            self.skipped(IN_FLIGHT)
-            return
+        for order in resting:
+            if order.engine == TAKER:
+                self.skipped(IN_FLIGHT)
+                return
         wishes, reason = self._taker.takes(view)
         if wishes:
-            self._capital.allocate(view, context.account, TAKER)
+            self._capital.allocate(view, context.account, TAKER, wishes)
             for wish in wishes:
                 reason = self._send(wish, view, context, effects)
                 if reason == SENT:
@@ -102,7 +103,3 @@ class Taking:
         refused_by = self._desk.send(request, context, effects)
         self._asked_ns[request.market] = context.ts_ns
         return f"risk:{refused_by}" if refused_by != SENT else SENT
-
-
-def _in_flight(orders: list[Order]) -> bool:
-    return bool(orders) and any(order.engine == TAKER for order in orders)

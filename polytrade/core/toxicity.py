@@ -15,7 +15,6 @@ from polytrade.core.adaptive import (
     max_spread_e4,
     min_edge_bps,
 )
-from polytrade.core.adverse import AdverseSelection
 from polytrade.core.book import Book
 from polytrade.core.events import BookChanged, TradePrinted
 from polytrade.core.ids import NO
@@ -112,9 +111,8 @@ class Toxicity:
     """The standing of every market that is decided; the engine says what happened.
 
     Per event: `changing` before a book takes it, `traded`; per decision: `update`, then `fill`,
-    then `decided` when the maker was asked; per markout: `learn`. `adverse` is the table of the
-    measuring window, `outcomes` how many fills of it have their last markout, `settings` what is
-    judged by now.
+    then `decided` when the maker was asked; per markout: `learn`. `outcomes` is how many fills of
+    the measuring window have their last markout, `settings` what is judged by now.
     """
 
     __slots__ = (
@@ -122,7 +120,6 @@ class Toxicity:
         "_standings",
         "_ts_ns",
         "_unranked",
-        "adverse",
         "outcomes",
         "settings",
     )
@@ -133,7 +130,6 @@ class Toxicity:
         self._ts_ns = 0
         self._ranked_ns = 0
         self._unranked = False
-        self.adverse = AdverseSelection()
         self.outcomes = 0
 
     # -- what happened --------------------------------------------------------------------------
@@ -159,7 +155,6 @@ class Toxicity:
     def learn(self, markout: Markout) -> None:
         """A markout of an own fill became known; the last of a fill is its outcome."""
         self.markout(markout.market, markout.horizon, markout.bps)
-        self.adverse.markout(markout)
         if markout.horizon == HORIZON_10S:
             self.outcome()
 
@@ -179,7 +174,6 @@ class Toxicity:
     def reset_window(self) -> None:
         """A new measuring window begins; what is known of the markets stays known."""
         self.outcomes = 0
-        self.adverse.reset()
 
     def decided(self, market: str, quoted: bool, ts_ns: int) -> None:
         """The strategy was asked for quotes; call it only when it was.

@@ -94,7 +94,7 @@ class Observer:
 
     def _make(self, now_ns: int) -> DaemonStatus:
         strategy = self._strategy
-        session, engine = strategy.session, strategy.session.engine
+        engine = strategy.session.engine
         self._measure_rate(now_ns)
         readings = strategy.meter.readings(now_ns)
         report = None
@@ -145,14 +145,18 @@ class Observer:
             hashes=self._hashes(quality),
             alarms=tuple(strategy.alarms),
             reloads=self.reloads(),
-            faults=tuple(
-                FaultRow(role=role, name=session.lineup.names.get(role, ""), why=why)
-                for role, why in engine.faults.items()
-            ),
+            faults=self._faults(),
             gate=report.gate if report is not None else None,
             window_id=self.window_id,
             readings=readings,
             quality={**quality, "marked_markets": len(marks)},
+        )
+
+    def _faults(self) -> tuple[FaultRow, ...]:
+        session = self._strategy.session
+        return tuple(
+            FaultRow(role=role, name=session.lineup.names.get(role, ""), why=why)
+            for role, why in session.engine.faults.items()
         )
 
     def _measure_rate(self, now_ns: int) -> None:

@@ -15,11 +15,11 @@ import trio
 
 from polytrade import strict
 from polytrade.config import Config, Control
-from polytrade.core.events import ModeSet, PluginQuarantined
+from polytrade.core.events import ModeSet
 from polytrade.core.limits import HALT
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import JournalHeader
-from polytrade.lineup import Lineup, build_lineup
+from polytrade.lineup import build_lineup
 from polytrade.meter import Meter
 from polytrade.polymarket.discovery import Discovery
 from polytrade.polymarket.feed import MarketFeed
@@ -35,15 +35,13 @@ from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.notices import Notices
 from polytrade.runtime.observe import Observer
-from polytrade.runtime.operator import DaemonOperator
 from polytrade.runtime.recorder import Recorder
-from polytrade.runtime.reload_plan import Refused
-from polytrade.runtime.reload_requests import RESTART_NEEDED, ReloadRefused
+from polytrade.runtime.reload_wiring import quarantine, records_raw, under_watch, wire_reloads
 from polytrade.runtime.reloading import Reloader
 from polytrade.runtime.reporting import Reporter
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.stages import Stages
-from polytrade.runtime.status import DaemonStatus, ReloadsRow
+from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import RESTART, Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
@@ -135,8 +133,8 @@ def _build(
     stages = Stages()
     lineup = build_lineup(config)
     inbox = Inbox(clock, config.latency.inbox_capacity)
-    budget = Budget(config.reload, partial(_quarantine, inbox))
-    wrap = partial(_under_watch, stages, budget)
+    budget = Budget(config.reload, partial(quarantine, inbox))
+    wrap = partial(under_watch, stages, budget)
     session = build_session(config, lineup=wrap(lineup))
     journal, recorder = _records(config, root, run_id, created, session, opener)
     inbox.recorder = recorder
@@ -144,49 +142,25 @@ def _build(
         journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
     strategy = _watched(config, session, inbox, journal, stages)
     watch = RiskWatch(config, session, inbox)
-    tasks, feeds, hosts = TaskTable(), FeedTable(), HostTable(clock)
-    reporter = Reporter(
-        config,
-        root,
-        run_id,
-        strategy,
-        watch,
-        stages=stages,
-        tasks=tasks,
-        journal=journal,
-        recorder=recorder,
+    shared = Shared(clock, rng, client, inbox, TaskTable(), FeedTable(), HostTable(clock))
+    reporter, observer = _looking_on(
+        config, root, run_id, strategy, watch, shared, stages, recorder
     )
-    observer = Observer(
-        config,
-        run_id,
-        strategy,
-        watch,
-        tasks=tasks,
-        feeds=feeds,
-        hosts=hosts,
-        journal=journal,
-        recorder=recorder,
-        reporter=reporter,
-    )
-    shared = Shared(clock, rng, client, inbox, tasks, feeds, hosts)
     wiring = wire(config, shared, lineup)
     commands = Commands(reporter)
-    notices = _notices(session, observer, commands, shared)
-    strategy.listeners.append(notices.observe)
-    reloader = Reloader(
-        strategy,
-        reporter.folder,
+    upkeep = wire_reloads(
         base if base is not None else config,
-        feeds=wiring.plugin_feeds,
-        notices=notices,
+        shared,
+        strategy,
+        observer=observer,
+        commands=commands,
+        reporter=reporter,
+        watch=watch,
+        budget=budget,
         wrap=wrap,
-        check=partial(_check_recording, recorder),
-        appliers=_appliers(inbox, journal, recorder, watch, budget, reporter),
+        feeds=wiring.plugin_feeds,
+        recorder=recorder,
     )
-    commands.reloads = reloader
-    guard = Guard(strategy, budget, reloader, lambda: session.config.reload)
-    reloader.accepted = guard.accepted
-    observer.reloads = partial(_reloads_row, reloader, budget, guard)
     return Parts(
         run_id=run_id,
         inbox=inbox,
@@ -195,7 +169,7 @@ def _build(
         watch=watch,
         observer=observer,
         commands=commands,
-        tasks=tasks,
+        tasks=shared.tasks,
         journal=journal,
         recorder=recorder,
         market_feed=wiring.market_feed,
@@ -203,78 +177,47 @@ def _build(
         decoder=wiring.decoder,
         producers={**wiring.producers, "reports": (reporter.run, RESTART)},
         reporter=reporter,
-        notices=notices,
-        reloader=reloader,
-        guard=guard,
+        notices=upkeep.notices,
+        reloader=upkeep.reloader,
+        guard=upkeep.guard,
     )
 
 
-def _under_watch(stages: Stages, budget: Budget, lineup: Lineup) -> Lineup:
-    """The lineup under every stopwatch."""
-    return stages.timed(budget.watched(lineup))
-
-
-def _quarantine(inbox: Inbox, role: str, why: str) -> None:
-    inbox.put(PluginQuarantined(inbox.now_ns(), role, why))
-
-
-def _notices(session: Session, observer: Observer, commands: Commands, shared: Shared) -> Notices:
-    """The notifiers of the lineup, which may command as the control plane does."""
-    notices = Notices(
-        session.engine,
-        shared.clock.now_ns,
-        tasks=shared.tasks,
-        rng=shared.rng,
-        operator=DaemonOperator(observer.read, commands),
-    )
-    notices.configure(session.lineup.notifiers)
-    return notices
-
-
-def _raw(config: Config) -> bool:
-    """Whether raw frames are recorded."""
-    return config.storage.record_raw or config.latency.json_mode == "raw"
-
-
-def _check_recording(recorder: Recorder | None, config: Config) -> None:
-    if recorder is None and _raw(config):
-        message = "a run that began without a recorder cannot record raw frames: start it anew"
-        raise Refused(ReloadRefused(code=RESTART_NEEDED, message=message, field="json_mode"))
-
-
-def _appliers(
-    inbox: Inbox,
-    journal: Journal | None,
-    recorder: Recorder | None,
+def _looking_on(
+    config: Config,
+    root: Path,
+    run_id: str,
+    strategy: Strategy,
     watch: RiskWatch,
-    budget: Budget,
-    reporter: Reporter,
-) -> list[Callable[[Config], None]]:
-    """Whom of the shell a reload concerns: each is told the configuration in force."""
-
-    def files(config: Config) -> None:
-        for writer in (journal, recorder):
-            if writer is not None:
-                writer.configure(config.latency)
-        # What is not recorded leaves a hole in `ingest_seq`, by which the recording tells it.
-        inbox.recorder = recorder if _raw(config) else None
-
-    def plugins(config: Config) -> None:
-        budget.configure(config.reload)
-
-    return [files, plugins, watch.configure, reporter.configure]
-
-
-def _reloads_row(reloader: Reloader, budget: Budget, guard: Guard) -> ReloadsRow:
-    return ReloadsRow(
-        generation=reloader.generation,
-        applied=reloader.kept.accepted,
-        refused=reloader.kept.refused,
-        rolled_back=guard.rollbacks,
-        overruns=budget.overruns,
-        quarantined=budget.quarantined,
-        swap_pause_us=reloader.swap_pause_us,
+    shared: Shared,
+    stages: Stages,
+    recorder: Recorder | None,
+) -> tuple[Reporter, Observer]:
+    """What makes reports and snapshots."""
+    reporter = Reporter(
+        config,
+        root,
+        run_id,
+        strategy,
+        watch,
+        stages=stages,
+        tasks=shared.tasks,
+        journal=strategy.journal,
+        recorder=recorder,
     )
+    observer = Observer(
+        config,
+        run_id,
+        strategy,
+        watch,
+        tasks=shared.tasks,
+        feeds=shared.feeds,
+        hosts=shared.hosts,
+        journal=strategy.journal,
+        recorder=recorder,
+        reporter=reporter,
+    )
+    return reporter, observer
 
 
 def _watched(
@@ -311,7 +254,7 @@ def _records(
         journal = Journal.open(
             data_dir, header, config.latency, segment_mb=storage.segment_mb, opener=opener
         )
-    if _raw(config):
+    if records_raw(config):
         recorder = Recorder(
             data_dir,
             run_id,

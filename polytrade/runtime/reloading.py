@@ -75,7 +75,6 @@ T = TypeVar("T")
 
 WAITING_MAX: Final = 16
 """Reloads sent and not yet taken up."""
-
 BROKEN: Final = ReloadRefused(code="failed", message="the reload was interrupted by a fault")
 STOPPED: Final = ReloadRefused(code=STOPPING, message="the daemon is stopping and reloads nothing")
 

@@ -91,9 +91,21 @@ class Passing:
 
 
 class CountedInbox(Inbox):
-    """An inbox that tells `passing` what is taken from it."""
+    """An inbox that tells `passing` what is numbered and what is taken from it.
 
-    passing = Passing()
+    It records nothing: whom a reload makes its recorder is never told of anything.
+    """
+
+    passing: Final = Passing()
+
+    @property
+    def recorder(self) -> Passing:
+        """Who hears of every number."""
+        return self.passing
+
+    @recorder.setter
+    def recorder(self, _recorder: object) -> None:
+        return None
 
     def _pop(self) -> Event:
         event = super()._pop()
@@ -167,7 +179,6 @@ class Reloaded:
             self._began = strategy.events
             self._passing.watching = True
             self._passing.digest = 0
-            self._parts.inbox.recorder = self._passing
             strategy.listeners += [self._passing.stepped, self._generations]
             self._answer({"started": True})
             async for line in trio.wrap_file(sys.stdin):

@@ -19,8 +19,13 @@ from tests.core.factory import SHARE
 USDC = 1_000_000
 
 
-def money(equity: float = 1_000.0, siblings_up: float = 0.0) -> Portfolio:
-    return Portfolio(1_000 * USDC, round(equity * USDC), siblings_up_e6=round(siblings_up * SHARE))
+def money(equity: float = 1_000.0, siblings_up: float = 0.0, wish: float = 100.0) -> Portfolio:
+    return Portfolio(
+        1_000 * USDC,
+        round(equity * USDC),
+        siblings_up_e6=round(siblings_up * SHARE),
+        wish_e6=round(wish * SHARE),
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,6 @@ def kelly(**changes: Any) -> KellyAllocator:
         "capital_fraction_kelly": 0.5,
         "variance_penalty_lambda": 0.0,
         "correlation": 1.0,
-        "base_shares": 100.0,
         **changes,
     }
     return KellyAllocator(**settings)
@@ -108,27 +112,32 @@ def test_price_is_the_bid_or_the_least_edge_elsewhere() -> None:
 
 
 def test_scale_is_the_target_over_a_whole_wish() -> None:
-    assert kelly(base_shares=200.0).share(cheap(), money()).scale == pytest.approx(TARGET / 200)
-    assert kelly().share(cheap(), money()).scale == 1.0
-    half = kelly(base_shares=200.0).share(cheap(confidence=0.5), money())
+    assert kelly().share(cheap(), money(wish=200.0)).scale == pytest.approx(TARGET / 200)
+    assert kelly().share(cheap(), money(wish=100.0)).scale == 1.0
+    half = kelly().share(cheap(confidence=0.5), money(wish=200.0))
     assert half.scale == pytest.approx(TARGET / 400)
-    poorer = kelly(base_shares=200.0).share(cheap(), money(equity=500.0))
+    poorer = kelly().share(cheap(), money(equity=500.0, wish=200.0))
     assert poorer.scale == pytest.approx(TARGET / 400)
+
+
+def test_bet_gets_the_whole_of_a_wish_that_is_not_known() -> None:
+    assert kelly().share(cheap(), money(wish=0.0)).scale == 1.0
+    assert kelly().share(cheap(), money(equity=41.3, wish=0.0)).reason == "kelly"
 
 
 def test_variance_of_markouts_takes_off_the_target() -> None:
     view = cheap(markout10_p50=10.0, markout10_p25=-90.0)
-    share = kelly(base_shares=200.0, variance_penalty_lambda=0.4).share(view, money())
+    share = kelly(variance_penalty_lambda=0.4).share(view, money(wish=200.0))
     assert share.scale == pytest.approx(TARGET * 0.8 / 200)
 
 
 def test_what_is_held_counts_and_the_other_token_gives_room() -> None:
-    allocator = kelly(base_shares=400.0)
-    held = allocator.share(cheap(held=holding(yes=50)), money())
+    allocator = kelly()
+    held = allocator.share(cheap(held=holding(yes=50)), money(wish=400.0))
     assert held.scale == pytest.approx((TARGET - 50) / 400)
-    other = allocator.share(cheap(held=holding(no=50)), money())
+    other = allocator.share(cheap(held=holding(no=50)), money(wish=400.0))
     assert other.scale == pytest.approx((TARGET + 50) / 400)
-    full = allocator.share(cheap(held=holding(yes=120)), money())
+    full = allocator.share(cheap(held=holding(yes=120)), money(wish=400.0))
     assert (full.scale, full.reason) == (0.0, "kelly")
 
 
@@ -149,28 +158,28 @@ def test_markets_of_one_asset_share_a_side(
     correlation: float, siblings_up: float, condition: str, counted: float
 ) -> None:
     view = view_of(fair(0.60), booked(fee_rate_e6=0, condition=condition))
-    share = kelly(base_shares=200.0, correlation=correlation).share(
-        view, money(siblings_up=siblings_up)
-    )
+    share = kelly(correlation=correlation).share(view, money(siblings_up=siblings_up, wish=200.0))
     assert share.scale == pytest.approx((TARGET - counted) / 200)
 
 
 def test_siblings_of_the_other_side_do_not_count_for_no() -> None:
     view = view_of(fair(0.40), booked(fee_rate_e6=0))
-    allocator = kelly(base_shares=200.0)
-    assert allocator.share(view, money(siblings_up=50.0)).scale == pytest.approx(TARGET / 200)
-    falling = allocator.share(view, money(siblings_up=-50.0))
+    allocator = kelly()
+    assert allocator.share(view, money(siblings_up=50.0, wish=200.0)).scale == pytest.approx(
+        TARGET / 200
+    )
+    falling = allocator.share(view, money(siblings_up=-50.0, wish=200.0))
     assert falling.scale == pytest.approx((TARGET - 50) / 200)
 
 
 def test_both_sides_of_a_maker_are_bets_and_the_fuller_decides() -> None:
     """Fair 0.50 between 0.46 and 0.54: each side is a bet at 0.46, of 0.04 / 0.54 of the money."""
     target = 0.5 * 0.04 / 0.54 * 1_000 / 0.46
-    allocator = kelly(base_shares=200.0)
-    flat = allocator.share(view_of(fair(0.50)), money())
+    allocator = kelly()
+    flat = allocator.share(view_of(fair(0.50)), money(wish=200.0))
     assert flat.scale == pytest.approx(target / 200)
     for held in (holding(yes=30), holding(no=30)):
-        share = allocator.share(view_of(fair(0.50), held=held), money())
+        share = allocator.share(view_of(fair(0.50), held=held), money(wish=200.0))
         assert share.scale == pytest.approx((target - 30) / 200)
 
 

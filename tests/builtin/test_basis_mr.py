@@ -11,10 +11,13 @@ from polytrade.core.reference import SymbolReference
 from tests.core.factory import START_NS, market, snapshot
 
 
-def test_formula_over_three_ticks() -> None:
-    """The recursion of the specification, written out beside the model."""
+@pytest.mark.parametrize(
+    ("condition", "way"), [("updown", 1), ("above", 1), ("below", -1), ("range", 0), ("other", 0)]
+)
+def test_formula_over_three_ticks(condition: str, way: int) -> None:
+    """The recursion of the specification, written out beside the model; `way` is how YES gains."""
     model = BasisMeanReversion(0.08, 0.10, 0.15, 0.12, 0.85, 3.0, 0.05, 0)
-    state, reference = market(), SymbolReference("BTC", 30.0, 600.0)
+    state, reference = market(condition=condition), SymbolReference("BTC", 30.0, 600.0)
     state.book.replace(snapshot({48: 10}, {50: 10}), True)
     mid = 0.49
     ret = vol = mean = var = 0.0
@@ -28,7 +31,7 @@ def test_formula_over_three_ticks() -> None:
             ret += 0.15 * (change - ret)
             vol += 0.12 * (change * change - vol)
         last = price
-        anchor = min(max(mid + ret / max(sqrt(vol), 1e-9) * 0.01, 0.001), 0.999)
+        anchor = min(max(mid + way * ret / max(sqrt(vol), 1e-9) * 0.01, 0.001), 0.999)
         basis = mid - anchor
         mean += 0.08 * (basis - mean)
         var += 0.10 * ((basis - mean) ** 2 - var)

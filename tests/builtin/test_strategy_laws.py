@@ -272,9 +272,9 @@ def test_kelly_never_holds_more_than_the_bankroll_asks_for(
     place: Place, equity: int, siblings: int, correlation: float
 ) -> None:
     """What is held of a bet and what is added to it stay within the fraction of the equity."""
-    allocator = KellyAllocator(0.35, 0.25, correlation, 10.0)
+    allocator = KellyAllocator(0.35, 0.25, correlation)
     view = place.view()
-    portfolio = Portfolio(0, equity * SHARE, siblings_up_e6=siblings * SHARE)
+    portfolio = Portfolio(0, equity * SHARE, siblings_up_e6=siblings * SHARE, wish_e6=10 * SHARE)
     share = allocator.share(view, portfolio)
     assert 0.0 <= share.scale <= 1.0
     assert bool(share.reason) == (share.scale == 0.0)

@@ -44,6 +44,7 @@ class Words:
         self.given = Share(1.0)
         self.views: list[View] = []
         self.portfolios: list[tuple[int, int, int]] = []
+        self.wished_e6 = -1
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         self.ticks += 1
@@ -72,6 +73,7 @@ class Words:
         """What it is asked with: capital, money of the engine at work, siblings' net shares."""
         seen = (portfolio.capital_e6, portfolio.engine_e6, portfolio.siblings_up_e6)
         self.portfolios.append(seen)
+        self.wished_e6 = portfolio.wish_e6
         return self.given
 
 

@@ -23,7 +23,7 @@ USDC = 1_000_000
 OTHER = "0xother"
 
 
-def risk_settings() -> RiskSettings:
+def risk_settings(orders_per_s_e6: int = 20_000_000) -> RiskSettings:
     """The defaults of the configuration, but for an order size that lets the other caps show."""
     return RiskSettings(
         50 * USDC,
@@ -38,7 +38,7 @@ def risk_settings() -> RiskSettings:
         2 * SECOND_NS,
         1_500,
         2_000,
-        20_000_000,
+        orders_per_s_e6,
         20 * SECOND_NS,
     )
 

@@ -336,3 +336,23 @@ def test_no_side_of_no_is_confused_with_yes() -> None:
     standing = rig.engine.toxicity.standing_of(MARKET)
     assert standing is not None
     assert standing.markouts[HORIZON_1S].percentile(50) == pytest.approx(-2 / 52 * 1e4)
+
+
+def test_edge_of_an_order_is_told_to_two_decimals_whatever_a_plugin_says() -> None:
+    rig = Rig().open()
+    for edge, told in ((80.128, 80.13), (1e300, 1e300)):
+        wish = bid(48)
+        wish.edge_bps = edge
+        (order,) = of(rig.want(wish), PlaceOrder)
+        assert order.edge_bps == told
+        rig.want()
+        rig.gone(order.order_id)
+
+
+def test_allocator_is_told_the_largest_size_that_is_wished() -> None:
+    rig = Rig().open()
+    rig.want(bid(48, 10), ask(52, 12))
+    assert rig.words.wished_e6 == 12 * SHARE
+    rig.words.takings = [take(52, 7)]
+    rig.refer(1_000)
+    assert rig.words.wished_e6 == 7 * SHARE

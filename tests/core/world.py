@@ -57,15 +57,16 @@ CONFIG = Config(
         inventory_skew=0.05,
         max_spread=0.2,
         jump_bps=8.0,
+        taker="profile",
     ),
     risk=Risk(
         max_market_notional=30.0, max_asset_notional=45.0, max_open_orders=5, orders_per_s=60.0
     ),
-    taker=Taker(trigger_bps=50.0, pause_ms=500),
+    taker=Taker(trigger_bps=50.0, pause_ms=500, max_spread=1.0, max_edge=1.0),
     allocator=Allocator(capital_fraction_kelly=1.0),
     execution=Execution(settle_delay_s=1.0),
 )
-"""A maker that trades a lot within narrow limits."""
+"""A maker and a taker that trade a lot within narrow limits."""
 
 
 @attrs.define

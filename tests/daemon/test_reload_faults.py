@@ -134,6 +134,7 @@ async def test_stop_in_the_middle_of_a_reload_is_clean(tmp_path: Path, site: Sit
             await rig.stop()
         assert [answer.code for answer in answers] == ["stopping", "stopping"]
         assert isinstance(answers[0], ReloadRefused)
+        site.uninstall("polytrade-bidder")  # a replay imports what is installed
         rig.nothing_rests()
 
 

@@ -154,3 +154,62 @@ async def test_broken_plugins_are_refused_with_the_step_and_harm_nothing(
         assert "not installed" in answer["error"]["message"]
         assert rig.parts.reloader.generation == 1
         await bidding(rig, 100)
+
+
+SCRIBE = '''
+"""Writes every notice into a file."""
+
+import pathlib
+
+import attrs
+
+from polytrade.api import hookimpl
+
+polytrade_api = 1
+
+
+@attrs.define
+class Scribe:
+    """Appends a line a notice to `path`."""
+
+    path: str
+    kinds: tuple[str, ...] = ("reload", "stopped")
+
+    async def notify(self, notices, http):
+        with pathlib.Path(self.path).open("a") as file:
+            file.writelines(f"{notice.kind}: {notice.text}\\n" for notice in notices)
+
+
+@hookimpl
+def polytrade_notifiers():
+    return {"scribe": Scribe}
+'''
+
+
+async def test_notifier_comes_and_goes_by_a_reload_and_hears_of_reloads(
+    tmp_path: Path, site: SiteFolder
+) -> None:
+    book = tmp_path / "notices.txt"
+    async with running(tmp_path, *FAST) as rig:
+        await rig.until(rig.synced, "synced books")
+        site.install("scribe", SCRIBE)
+        body = {"notifiers": ["scribe"], "settings": {"scribe": {"path": str(book)}}}
+        status, answer = await post(rig, "/control/reload_plugins", notifiers=["scribe"])
+        assert (status, answer["error"]["step"]) == (409, "settings"), answer
+        assert answer["error"]["field"] == "settings.scribe.path"
+        status, answer = await post(rig, "/control/reload_plugins", **body)
+        assert (status, answer["appeared"]) == (200, ["scribe"]), answer
+        assert answer["plugins"]["notifiers"] == ["scribe"]
+        assert (await row_of(rig, "scribe"))["active"] == ["notifier/scribe"]
+        status, _ = await post(rig, "/control/reload_strategy", plugin="nobody")
+        assert status == 409
+        status, _ = await post(rig, "/control/reload_risk", max_open_orders=4)
+        assert status == 200
+        status, answer = await post(rig, "/control/reload_plugins", notifiers=[])
+        assert (status, answer["plugins"]["notifiers"]) == (200, [])
+        await rig.until(
+            lambda: book.exists() and "generation 3" in book.read_text(), "what was told"
+        )
+        lines = book.read_text().splitlines()
+        assert any("reload refused (find)" in line for line in lines), lines
+        assert all(row.name != "notifier scribe" for row in rig.parts.tasks.rows())
