@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from polytrade import __version__
+from polytrade.cli_plugins import new_plugin, plugins
 from polytrade.cli_reports import report, verify
 from polytrade.cli_sandbox import sandbox
 
@@ -220,7 +221,7 @@ def polytrade() -> None:
 
 
 polytrade.add_command(daemon, "daemon")
-for _command in (sandbox, record, replay, report, verify, doctor):
+for _command in (sandbox, record, replay, report, verify, plugins, new_plugin, doctor):
     polytrade.add_command(_command)
 
 

@@ -29,7 +29,7 @@ KEPT_MAX: Final = 10_000
 
 
 @final
-class Meter:
+class Overruns:
     """The overruns of one object, whose role is `role`."""
 
     __slots__ = ("_budget", "_times_ns", "role", "suspect")
@@ -79,12 +79,12 @@ class Budget:
             if key in catalogue.factories and catalogue.factories[key].plugin != BUILTIN
         }
         roles: dict[str, Any] = {
-            kind: Watched(made, kind, Meter(self, kind), self)
+            kind: Watched(made, kind, Overruns(self, kind), self)
             for (kind, _), made in found.items()
             if kind in ROLES
         }
         rules: Any = tuple(
-            (name, Watched(rule, RISK_RULE, Meter(self, f"{RISK_RULE}:{name}"), self))
+            (name, Watched(rule, RISK_RULE, Overruns(self, f"{RISK_RULE}:{name}"), self))
             if (RISK_RULE, name) in found
             else (name, rule)
             for name, rule in lineup.rules
@@ -112,7 +112,7 @@ class Budget:
 class Watched:
     """An object of a plugin whose answers are timed; for the rest it is the object itself."""
 
-    def __init__(self, inner: Any, kind: str, meter: Meter, budget: Budget) -> None:
+    def __init__(self, inner: Any, kind: str, meter: Overruns, budget: Budget) -> None:
         self._inner = inner
         for method in KINDS[kind].methods:
             setattr(self, method, _timed(getattr(inner, method), meter, budget))
@@ -121,7 +121,7 @@ class Watched:
         return getattr(self._inner, name)
 
 
-def _timed(call: Callable[..., Any], meter: Meter, budget: Budget) -> Callable[..., Any]:
+def _timed(call: Callable[..., Any], meter: Overruns, budget: Budget) -> Callable[..., Any]:
     def timed(*arguments: Any) -> Any:
         if meter.suspect:
             return _exactly(call, arguments, meter, budget)
@@ -136,7 +136,7 @@ def _timed(call: Callable[..., Any], meter: Meter, budget: Budget) -> Callable[.
 
 
 def _exactly(
-    call: Callable[..., Any], arguments: tuple[Any, ...], meter: Meter, budget: Budget
+    call: Callable[..., Any], arguments: tuple[Any, ...], meter: Overruns, budget: Budget
 ) -> Any:
     """Call, and count what the call took: without what another process took meanwhile."""
     before, began_ns = getrusage(RUSAGE_THREAD), perf_counter_ns()

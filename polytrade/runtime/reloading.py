@@ -128,6 +128,7 @@ class Reloader:
         self._check = check
         self._appliers = appliers
         self._base = base
+        self._limiter = trio.CapacityLimiter(1)
         catalogue = strategy.session.lineup.catalogue
         assert catalogue is not None, "a lineup is built from a catalogue"
         self._catalogue: Catalogue = catalogue
@@ -160,7 +161,7 @@ class Reloader:
     async def changes(self) -> Changes:
         """What pip did since the plugins in force were loaded; imports nothing."""
         disabled = self._session.config.plugins.disabled
-        return await _aside(partial(changes_since, self._catalogue, disabled))
+        return await self._aside(partial(changes_since, self._catalogue, disabled))
 
     def plugins(self) -> list[dict[str, Any]]:
         """Every plugin known, whether something of it is in use, and what is wrong with it."""
@@ -263,7 +264,7 @@ class Reloader:
         if request.name != CONFIG:
             return wanted_config(current, request, kind)
         assert request.load is not None, "what reloads the configuration can load it"
-        return reloaded_config(current, self._base, await _aside(request.load))
+        return reloaded_config(current, self._base, await self._aside(request.load))
 
     async def _roll_back(self, request: ReloadRequest) -> ReloadReply:
         below = self.kept.below
@@ -297,10 +298,10 @@ class Reloader:
             ts_ns = await self._swap(config, self._session.lineup, told, named)
             self._apply(config)
             return ts_ns
-        planned = await _aside(partial(plan, current, config, request, catalogue))
+        planned = await self._aside(partial(plan, current, config, request, catalogue))
         if planned.tried:
             await self._try(planned, request)
-            catalogue = await _aside(partial(load, planned, catalogue))
+            catalogue = await self._aside(partial(load, planned, catalogue))
         return await self._exchange(config, catalogue, told, named)
 
     async def _try(self, planned: Plan, request: ReloadRequest) -> None:
@@ -323,9 +324,9 @@ class Reloader:
         self, config: Config, catalogue: Catalogue, why: str, listed: Collection[str]
     ) -> int:
         """Build, hand over on copies, start feeds, swap, retire; the time of the swap."""
-        copy = await _aside(partial(build_lineup, config, catalogue, checked=False))
+        copy = await self._aside(partial(build_lineup, config, catalogue, checked=False))
         states = dump_states(self._session.lineup, copy)
-        lineup = await _aside(partial(rehearsed, copy, states, config, catalogue))
+        lineup = await self._aside(partial(rehearsed, copy, states, config, catalogue))
         del copy, states
         wanted = wanted_feeds(lineup, config)
         lineup = attrs.evolve(lineup, feeds={**lineup.feeds, **self._feeds.unchanged(wanted)})
@@ -390,11 +391,10 @@ class Reloader:
     def _now(self) -> int:
         return self._strategy.inbox.now_ns()
 
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Do the work in a thread, one at a time; a stop leaves it to itself."""
+        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+
 
 def _nothing(_request: ReloadRequest) -> None:
     return None
-
-
-async def _aside(work: Callable[[], T]) -> T:
-    """Do the work in a thread; a stop leaves it to itself."""
-    return await trio.to_thread.run_sync(work, abandon_on_cancel=True)

@@ -199,7 +199,7 @@ def test_answers_that_become_slow_cut_the_maker_out_until_the_next_reload(
     flag = tmp_path / "slow"
     slow = f"(time.sleep(0.1) if Path({str(flag)!r}).exists() else None)"
     site.install("broken", answering(slow))
-    status, answer = daemon.strategy(plugin="broken")
+    status, answer = daemon.strategy(plugin="broken", code=True)
     assert status == 200, answer
     daemon.trades_on()
     flag.touch()
@@ -223,7 +223,7 @@ def test_maker_that_raises_at_run_time_is_cut_out_until_the_next_reload(
     flag = tmp_path / "raise"
     line = f"assert not Path({str(flag)!r}).exists(), 'no more'"
     site.install("broken", answering(line))
-    status, answer = daemon.strategy(plugin="broken")
+    status, answer = daemon.strategy(plugin="broken", code=True)
     assert status == 200, answer
     daemon.trades_on()
     flag.touch()

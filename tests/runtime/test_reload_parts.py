@@ -200,7 +200,7 @@ def test_repeated_overruns_quarantine_once(monkeypatch: pytest.MonkeyPatch) -> N
     section = Reload(call_budget_us=1000, overruns_max=3, overrun_window_s=10)
     budget = Budget(section, lambda role, why: told.append((role, why)))
     slow = Slow(times)
-    maker: Any = Watched(slow, "maker", budget_module.Meter(budget, "maker"), budget)
+    maker: Any = Watched(slow, "maker", budget_module.Overruns(budget, "maker"), budget)
     assert (maker.quotes(4), maker.gamma) == (4, 5)
     slow.took_ns = 1_000_001
     for _ in range(3):
