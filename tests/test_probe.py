@@ -11,8 +11,8 @@ import pytest
 from polytrade import probe
 from polytrade.config import Config, Plugins, Reload, Strategy
 from polytrade.core.events import ClockTicked
-from polytrade.core.roles import Estimate, Share, no_estimate
 from polytrade.core.judging import JUDGES
+from polytrade.core.roles import Estimate, Share, no_estimate
 from polytrade.lineup import build_lineup, scan
 from polytrade.trial import Trial, TrialFailed, Watch, made_up
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site

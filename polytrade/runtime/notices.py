@@ -185,6 +185,7 @@ class Notices:
         if self._nursery is None:
             return
         with trio.move_on_after(FLUSH_S):
+            await trio.lowlevel.checkpoint()
             for post in posts:
                 await post.ended.wait()
 

@@ -137,9 +137,7 @@ def _build(
     wrap = partial(under_watch, stages, budget)
     session = build_session(config, lineup=wrap(lineup))
     journal, recorder = _records(config, root, run_id, created, session, opener)
-    inbox.recorder = recorder
-    if journal is not None:
-        journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
+    _listen(inbox, journal, recorder)
     strategy = _watched(config, session, inbox, journal, stages)
     watch = RiskWatch(config, session, inbox)
     shared = Shared(clock, rng, client, inbox, TaskTable(), FeedTable(), HostTable(clock))
@@ -266,6 +264,13 @@ def _records(
             opener=opener,
         )
     return journal, recorder
+
+
+def _listen(inbox: Inbox, journal: Journal | None, recorder: Recorder | None) -> None:
+    """Let the recorder hear the inbox, and the inbox what becomes of the journal."""
+    inbox.recorder = recorder
+    if journal is not None:
+        journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
 
 
 def _halt(inbox: Inbox, error: JournalError) -> None:

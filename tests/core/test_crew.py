@@ -165,7 +165,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
         "expected a confidence from 0 to 1, found -1.0",
     ),
     ("estimate", Estimate(True, 0.5, 1.0, 0.0, float("inf"), ""), "expected a finite pad"),
-    ("estimate", Estimate(False, 0.5, 1.0, 0.0, 0.0, None), "expected a text as the reason"),  # type: ignore[arg-type]
+    ("estimate", Estimate(False, 0.5, 1.0, 0.0, 0.0, None), "expected a text as the reason"),
     ("quotes", [], "expected a list of wishes and a text, found []"),
     ("quotes", ((), ""), "expected a list of wishes and a text, found ((), '')"),
     ("quotes", (["x"], ""), "expected a Wish, found 'x'"),
@@ -174,7 +174,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("quotes", ([Wish(False, BUY, 1, 1, 0.0, "")], ""), "expected a token and a side, found False"),
     ("quotes", ([Wish(YES, SELL, 0, 1, 0.0, "")], ""), "expected an int price_e4 from 1 to 9999"),
     ("quotes", ([Wish(YES, SELL, True, 1, 0.0, "")], ""), "expected an int price_e4"),
-    ("quotes", ([Wish(YES, SELL, 46.0, 1, 0.0, "")], ""), "expected an int price_e4"),  # type: ignore[arg-type]
+    ("quotes", ([Wish(YES, SELL, 46.0, 1, 0.0, "")], ""), "expected an int price_e4"),
     ("quotes", ([Wish(YES, SELL, 46, 0, 0.0, "")], ""), "expected an int size_e6 above 0, found 0"),
     ("takes", ([Wish(YES, SELL, 46, 1, float("nan"), "")], ""), "expected a finite edge_bps"),
     ("share", 0.5, "expected a Share, found 0.5"),
@@ -254,7 +254,7 @@ def test_rule_refuses_what_the_limits_let_pass_and_is_named() -> None:
     rig = crewed(("days", rule))
     effects = rig.want(bid(46), ms=10)
     (refused,) = [effect for effect in effects if effect.TAG == "refused"]
-    assert (refused.limit, refused.why) == ("rule:days", "not on Mondays")  # type: ignore[attr-defined]
+    assert (refused.limit, refused.why) == ("rule:days", "not on Mondays")
     assert rig.market.quote_state == "risk:rule:days"
     assert rig.engine.quoter.refusals == {"rule:days": 1}
     assert rule.asked == [("maker", 4_600, 10 * SHARE)]

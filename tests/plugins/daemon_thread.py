@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 import httpx2
+import outcome
 import pytest
 import trio
 
@@ -141,7 +142,7 @@ def daemon_in_a_thread(folder: Path, *overrides: str) -> Iterator[Asked]:
     def run() -> None:
         try:
             trio.run(serve)
-        except BaseException as error:  # told by the test's own thread
+        except Exception as error:  # told by the test's own thread
             box["failed"] = error
         finally:
             up.set()
@@ -153,14 +154,13 @@ def daemon_in_a_thread(folder: Path, *overrides: str) -> Iterator[Asked]:
         thread.start()
         try:
             up.wait()
-            if "failed" in box:
-                raise box["failed"]
+            if "ended" in box:
+                box["ended"].unwrap()
             with httpx2.Client(base_url=box["url"], timeout=WAIT_S) as client:
                 yield Asked(rig=box["rig"], token=box["token"], client=client)
         finally:
-            if "stop" in box and "failed" not in box:
+            if "stop" in box and "ended" not in box:
                 trio.from_thread.run_sync(box["stop"].set, trio_token=box["token"])
             thread.join()
-    if "failed" in box:
-        raise box["failed"]
+    box["ended"].unwrap()
     assert box["rests"] == ([], 0)

@@ -43,6 +43,7 @@ def daemon(site: SiteFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         'strategy.maker="steady"',
         f"reload.probe_s={PROBE_S}",
         "reload.probe_memory_mb=256",
+        "control.request_limit_s=60",
         "reload.call_budget_us=20000",
         *FREE,
     )

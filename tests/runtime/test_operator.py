@@ -3,7 +3,6 @@
 import trio
 
 from polytrade.core.units import SECOND_NS
-from polytrade.runtime.operator import DaemonOperator
 from polytrade.runtime.command_requests import (
     Closed,
     Command,
@@ -17,6 +16,7 @@ from polytrade.runtime.command_requests import (
     Reply,
     Resume,
 )
+from polytrade.runtime.operator import DaemonOperator
 from polytrade.runtime.status import DaemonStatus, FeedRow, MarketRow, OrderRow, PnlRow
 
 STATUS = DaemonStatus(
