@@ -275,16 +275,23 @@ class Calibration:
         self.scores = Scores()
         self._models = dict(models or {})
         assert len(self._models) <= MODELS_MAX, f"expected at most {MODELS_MAX} models"
-        self._name = str(getattr(engine.fair, "name", "fair"))
-        opinions = getattr(engine.fair, "opinions", None)
-        self._opinions: Callable[[str], Mapping[str, float]] | None = opinions
+        self._name = ""
+        self._opinions: Callable[[str], Mapping[str, float]] | None = None
         self._pending: dict[str, dict[str, _Pending]] = {}
         self._said: dict[str, dict[str, float]] = {}
         self._sampled = -1
         self._evaluated_ns = 0
         self._swept_ns = 0
-        for name in (MID, self._name, *self._models):
+        self.scores.open(MID)
+        self.rewired()
+        for name in self._models:
             self.scores.open(name)
+
+    def rewired(self) -> None:
+        """Score the fair value that the engine has now; it may be another one."""
+        self._name = str(getattr(self.engine.fair, "name", "fair"))
+        self._opinions = getattr(self.engine.fair, "opinions", None)
+        self.scores.open(self._name)
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
         """The engine stepped `event`."""
@@ -345,9 +352,12 @@ class Calibration:
         if market.phase == OPEN and market.fair >= 0.0:
             said[self._name] = market.fair
             if self._opinions is not None:
-                said.update(self._opinions(name))
+                try:
+                    said.update((str(part), float(p)) for part, p in self._opinions(name).items())
+                except Exception:  # a plugin's: its parts are not worth the report
+                    self._opinions = None
         for model, p in said.items():
-            if p < 0.0:
+            if not p >= 0.0:  # NaN, too
                 continue
             forecasts = pending.get(model)
             if forecasts is None:

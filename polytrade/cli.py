@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from polytrade import __version__
+from polytrade.cli_plugins import new_plugin, plugins
 from polytrade.cli_reports import report, verify
 from polytrade.cli_sandbox import sandbox
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import trio
 
     from polytrade.config import Config, Control
-    from polytrade.runtime.status import Commands, DaemonStatus
+    from polytrade.runtime.command_requests import Commands
+    from polytrade.runtime.status import DaemonStatus
 
 F = TypeVar("F")
 
@@ -118,7 +120,7 @@ def daemon(
         else:
             click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
         return OK
-    return _run_daemon(config, run_for, strict.project_root(directory))
+    return _run_daemon(directory, overrides, config, run_for)
 
 
 @click.command(context_settings=CONTEXT)
@@ -133,8 +135,9 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
     """
     from polytrade import strict
 
-    config = strict.load(directory, (*overrides, "storage.record_raw=true"))
-    return _run_daemon(config, run_for, strict.project_root(directory), record_only=True)
+    overrides = (*overrides, "storage.record_raw=true")
+    config = strict.load(directory, overrides)
+    return _run_daemon(directory, overrides, config, run_for, record_only=True)
 
 
 @click.command(context_settings=CONTEXT)
@@ -218,18 +221,29 @@ def polytrade() -> None:
 
 
 polytrade.add_command(daemon, "daemon")
-for _command in (sandbox, record, replay, report, verify, doctor):
+for _command in (sandbox, record, replay, report, verify, plugins, new_plugin, doctor):
     polytrade.add_command(_command)
 
 
 def _run_daemon(
-    config: "Config", run_for: float | None, root: Path, *, record_only: bool = False
+    directory: Path,
+    overrides: tuple[str, ...],
+    config: "Config",
+    run_for: float | None,
+    *,
+    record_only: bool = False,
 ) -> int:
     """Put the control plane into the daemon, which knows nothing of HTTP, and run it."""
+    from functools import partial
+
     import attrs
 
+    from polytrade import strict
     from polytrade.control.task import check_control, run_control
     from polytrade.runtime.daemon import main as run_daemon
+
+    root = strict.project_root(directory)
+    load = partial(strict.load, directory, overrides)
 
     def placed(control: "Control") -> "Control":
         """The same with the token file's place; the configuration keeps the path as written."""
@@ -245,7 +259,7 @@ def _run_daemon(
         await run_control(read, commands, placed(config), stopping)
 
     check_control(placed(config.control))
-    return run_daemon(config, run_for, root=root, control=serve, record_only=record_only)
+    return run_daemon(config, run_for, root=root, control=serve, record_only=record_only, load=load)
 
 
 def _echo_json(answer: object) -> None:

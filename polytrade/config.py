@@ -1,14 +1,15 @@
 """The configuration: attrs classes are the schema, one section a class, one TOML a concern.
 
 `setting` carries what the generated documentation says: the doc line, the unit, the range. The
-sections that decide what is traded are in `config_trading.py`. Loading,
-merging, overriding, ranges and error reporting live in `strict.py`, what several settings must be
-together in `config_checks.py`; nothing here reads a file.
+sections that decide what is traded are in `config_trading.py`, those about plugins in
+`config_plugins.py`. Loading, merging, overriding, ranges and error reporting live in `strict.py`,
+what several settings must be together in `config_checks.py`; nothing here reads a file.
 """
 
 import attrs
 
 from polytrade.config_fields import setting
+from polytrade.config_plugins import Plugins, Reload
 from polytrade.config_trading import Allocator, Arb, Risk, Strategy, Taker, Toxicity
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Feeds",
     "Latency",
     "Plugins",
+    "Reload",
     "Risk",
     "Source",
     "Storage",
@@ -230,13 +232,6 @@ class Control:
 
 
 @attrs.frozen(kw_only=True)
-class Plugins:
-    """Which installed plugins are loaded."""
-
-    disabled: tuple[str, ...] = setting((), "entry points that are not loaded")
-
-
-@attrs.frozen(kw_only=True)
 class Venue:
     """The local venue, when the daemon is to start it itself.
 
@@ -274,4 +269,5 @@ class Config:
     storage: Storage = attrs.field(factory=Storage)
     control: Control = attrs.field(factory=Control)
     plugins: Plugins = attrs.field(factory=Plugins)
+    reload: Reload = attrs.field(factory=Reload)
     venue: Venue = attrs.field(factory=Venue)

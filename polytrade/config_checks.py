@@ -143,6 +143,12 @@ def control(section: config.Control) -> Iterator[Problem]:
         )
 
 
+def plugins(section: config.Plugins) -> Iterator[Problem]:
+    """Nothing is named twice."""
+    for name in ("disabled", "feeds", "risk_rules", "notifiers"):
+        yield from _distinct(f"plugins.{name}", getattr(section, name))
+
+
 def venue(section: config.Venue) -> Iterator[Problem]:
     """No capture is played twice, and what is played has no other faults than its own."""
     yield from _distinct("venue.playback", section.playback)
@@ -161,6 +167,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[Problem]]] = {
     "latency": latency,
     "storage": storage,
     "control": control,
+    "plugins": plugins,
     "venue": venue,
 }
 """The check of each section that has one."""

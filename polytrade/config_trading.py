@@ -72,8 +72,8 @@ class Strategy:
     )
     implied_vol_weight: float = setting(
         0.0,
-        "digital: how much the volatility that the asset's other markets imply counts against the "
-        "realised one",
+        "digital: how much the volatility that options (where a feed quotes them) or the asset's "
+        "other markets imply counts against the realised one",
         ge=0,
         le=1,
     )

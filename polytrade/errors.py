@@ -44,13 +44,31 @@ class ConfigError(Exception):
 
 
 class PluginError(Exception):
-    """A plugin's fault: which distribution, which version, what it did."""
+    """A plugin's fault: which plugin, which version, what it did, at which step of loading.
 
-    def __init__(self, name: str, version: str, reason: str) -> None:
-        super().__init__(name, version, reason)
+    `step` is one of `lineup.STEPS`, empty outside of loading. `reason` ends with the last line of
+    the traceback where there is one.
+    """
+
+    def __init__(self, name: str, version: str, reason: str, step: str = "") -> None:
+        super().__init__(name, version, reason, step)
         self.name = name
         self.version = version
         self.reason = reason
+        self.step = step
 
     def __str__(self) -> str:
-        return f"plugin {self.name} {self.version}: {self.reason}"
+        at = f" [{self.step}]" if self.step else ""
+        return f"plugin {self.name} {self.version}{at}: {self.reason}"
+
+
+class LineupMissing(PluginError):
+    """A replay needs a plugin that is not installed, or is in another version (`installed`)."""
+
+    def __init__(self, name: str, needed: str, installed: str) -> None:
+        found = f"{installed} is installed" if installed else "it is not installed"
+        super().__init__(name, needed, f"is needed, {found}", "find")
+        self.installed = installed
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} {self.reason}"

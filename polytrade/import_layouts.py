@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 import orjson
@@ -54,11 +54,33 @@ def _no_slugs(_path: Path) -> dict[str, str]:
     return {}
 
 
+class Importer(Protocol):
+    """Reads one foreign layout; made by a factory of `polytrade_importers`.
+
+    Optional: `slugs(path) -> dict[str, str]`, names of markets by condition where they stand beside
+    the frames.
+    """
+
+    looks: str
+    """What such a file looks like, for the documentation and for errors."""
+    times: str
+    """What receive times it has."""
+    sources: str
+    """What its frames become."""
+
+    def fits(self, head: bytes) -> bool:
+        """Whether a file that begins with these bytes is one; must not be true of others."""
+
+    def read(self, path: Path) -> Iterator[RawFrame]:
+        """The frames in the file's order; CaptureError for damage that cannot be passed over."""
+
+
 @attrs.frozen
 class Layout:
     """A foreign way to write captures: what it looks like, what times it has, what becomes what.
 
-    `slugs` gives names of markets by condition where they stand beside the frames.
+    `slugs` gives names of markets by condition where they stand beside the frames. A layout that is
+    `last` takes many files, and is tried after those of plugins.
     """
 
     name: str
@@ -68,6 +90,7 @@ class Layout:
     fits: Callable[[bytes], bool]
     read: Callable[[Path], Iterator[RawFrame]]
     slugs: Callable[[Path], dict[str, str]] = _no_slugs
+    last: bool = False
 
 
 def _has(*names: str) -> Callable[[bytes], bool]:
@@ -350,6 +373,7 @@ LAYOUTS: Final = (
         "by what the frame is",
         _is_bare,
         _bare_lines,
+        last=True,
     ),
     Layout(
         "document",
@@ -358,6 +382,14 @@ LAYOUTS: Final = (
         "by what the frame is",
         _is_document,
         _document,
+        last=True,
     ),
 )
 """Tried in this order; the documentation table is generated from it."""
+
+
+def layout_of(name: str, importer: Importer) -> Layout:
+    """The layout that an importer of a plugin reads."""
+    slugs = getattr(importer, "slugs", _no_slugs)
+    looks, times, sources = importer.looks, importer.times, importer.sources
+    return Layout(name, looks, times, sources, importer.fits, importer.read, slugs)

@@ -7,7 +7,8 @@ made up from the frames. See `import_layouts.LAYOUTS` for what is understood.
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,16 @@ from polytrade.captures import (
     CaptureReader,
     CaptureRecord,
 )
+from polytrade.catalogue import BUILTIN, scan
+from polytrade.config import Config
 from polytrade.core.units import MS_NS
+from polytrade.errors import ConfigError, PluginError
+from polytrade.hookspecs import IMPORTER, KINDS
 from polytrade.import_files import head_of
-from polytrade.import_layouts import LAYOUTS, Layout, RawFrame
+from polytrade.import_layouts import LAYOUTS, Layout, RawFrame, layout_of
 from polytrade.import_markets import sidecar_markets, synthesise_markets
 from polytrade.import_sources import GAMMA, MARKET, REST_BOOK
+from polytrade.lineup import make
 
 OWN: Final = "polytrade"
 SIDECARS: Final = ("markets.json", "markets.jsonl", "report.json", "LICENSE", "NOTICE")
@@ -65,33 +71,57 @@ class ImportedCapture:
         return iter(self._records)
 
 
-def read_capture(path: Path) -> ImportedCapture:
+def read_capture(path: Path, layouts: Sequence[Layout] | None = None) -> ImportedCapture:
     """The capture in a file, or in all files of a folder merged by time.
 
-    Raises CaptureError, with the layouts that are known, when it is none of them.
+    `layouts` are those tried, all that are installed when None. Raises CaptureError, with the
+    layouts that are known, when it is none of them.
     """
+    layouts = known_layouts() if layouts is None else layouts
     if path.is_dir():
-        return _read_folder(path)
-    layout = sniff(path)
+        return _read_folder(path, layouts)
+    layout = sniff(path, layouts)
     if layout is None:
         reader = CaptureReader(path)
         return ImportedCapture(OWN, reader.header, reader)
     return _imported(layout.name, path.name, _opener(path, layout), _prelude(path, layout))
 
 
-def sniff(path: Path) -> Layout | None:
-    """The layout of a file, None for our own; CaptureError when it is not recognised."""
+def known_layouts(config: Config | None = None) -> tuple[Layout, ...]:
+    """Our layouts and those of installed plugins, in the order they are tried.
+
+    A plugin that cannot be loaded, or not be made with these settings, offers none: the command
+    `polytrade plugins check` says why.
+    """
+    config = Config() if config is None else config
+    catalogue, offered = scan(config.plugins), []
+    with catalogue.in_force():
+        for (kind, name), offer in catalogue.factories.items():
+            if kind == IMPORTER and offer.plugin != BUILTIN:
+                with suppress(ConfigError, PluginError):
+                    importer = make(KINDS[kind], name, config, catalogue)
+                    offered.append(layout_of(name, importer))
+    known = [layout for layout in LAYOUTS if not layout.last]
+    return (*known, *offered, *(layout for layout in LAYOUTS if layout.last))
+
+
+def sniff(path: Path, layouts: Sequence[Layout] | None = None) -> Layout | None:
+    """The layout of a file, None for our own; CaptureError when it is not recognised.
+
+    `layouts` are those tried, all that are installed when None.
+    """
+    layouts = known_layouts() if layouts is None else layouts
     head = head_of(path)
     if head.startswith(b'{"polytrade_capture"'):
         return None
-    for layout in LAYOUTS:
+    for layout in layouts:
         if layout.fits(head):
             return layout
-    known = ", ".join(layout.name for layout in LAYOUTS)
+    known = ", ".join(layout.name for layout in layouts)
     raise CaptureError(path, f"expected a capture ({OWN}, {known}), found {head[:60]!r}")
 
 
-def _read_folder(folder: Path) -> ImportedCapture:
+def _read_folder(folder: Path, layouts: Sequence[Layout]) -> ImportedCapture:
     own: list[Path] = []
     members: list[tuple[Path, Layout]] = []
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -101,7 +131,7 @@ def _read_folder(folder: Path) -> ImportedCapture:
         if path.name in SIDECARS:
             continue
         try:
-            layout = sniff(path)
+            layout = sniff(path, layouts)
         except CaptureError:
             continue
         if layout is None:

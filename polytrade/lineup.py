@@ -1,31 +1,75 @@
-"""The lineup: which plugins are loaded and what they make for this configuration.
+"""The lineup: one generation of plugins, built for one configuration.
 
-Immutable once built. Built-ins register first, through the same hooks as installed plugins (entry
+Immutable once built. Built-ins come first, through the same hooks as installed plugins (entry
 points of group `polytrade`), which follow in the order of their names.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import attrs
-import pluggy
+import orjson
 
-import polytrade
-from polytrade import builtin, hookspecs
+from polytrade.catalogue import BUILTIN, Catalogue, Offer, PluginInfo, commit, scan
 from polytrade.config import Config
+from polytrade.config_values import did_you_mean
 from polytrade.core.roles import Allocator, FairValue, Maker, Taker
+from polytrade.core.rules import RiskRule
+from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, PluginError, Problem
+from polytrade.hookspecs import (
+    ALLOCATOR,
+    FAIR_VALUE,
+    FEED,
+    KINDS,
+    MAKER,
+    NOTIFIER,
+    RISK_RULE,
+    TAKER,
+    Kind,
+)
+from polytrade.notices import Notifier
+from polytrade.plugin_code import last_line
+from polytrade.reference.codec import FeedCodec
+from polytrade.schema import values_of
 
-Factory = Callable[[Any], Any]
+__all__ = [
+    "ROLES",
+    "STEPS",
+    "Catalogue",
+    "Changes",
+    "Lineup",
+    "Offer",
+    "PluginInfo",
+    "build_lineup",
+    "changes_since",
+    "check_lineup",
+    "commit",
+    "dump_states",
+    "hand_over",
+    "make",
+    "restore_states",
+    "scan",
+]
+
+STEPS: Final = (
+    *("find", "import", "api", "hooks", "settings", "build"),
+    *("handover", "self_check", "probe", "feeds", "swap"),
+)
+"""The steps of a reload, in order: a PluginError names the one that failed."""
+ROLES: Final = (FAIR_VALUE, MAKER, TAKER, ALLOCATOR)
+"""The kinds of which there is exactly one."""
+STATE_BYTES_MAX: Final = 8 << 20
+"""Largest state handed over, as JSON: parsing it is part of a swap's pause."""
 
 
 @attrs.frozen(kw_only=True)
 class Lineup:
     """One generation of plugins, built for one configuration.
 
-    `plugins` maps each plugin's name to its distribution's version.
+    `names` maps each of `ROLES` to what is selected, `plugins` each plugin in use to its version
+    and digest (`PluginInfo.line`).
     """
 
     fair_value: FairValue
@@ -33,118 +77,260 @@ class Lineup:
     taker: Taker
     allocator: Allocator
     plugins: Mapping[str, str]
+    rules: tuple[tuple[str, RiskRule], ...] = ()
+    feeds: Mapping[str, FeedCodec] = attrs.field(factory=dict)
+    notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
+    names: Mapping[str, str] = attrs.field(factory=dict)
+    catalogue: Catalogue | None = attrs.field(default=None, repr=False)
 
     @property
     def digest(self) -> str:
-        """A short name of what was loaded, in which versions."""
+        """A short name of what is in use, in which versions."""
         text = "\n".join(f"{name}={version}" for name, version in sorted(self.plugins.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def objects(self) -> dict[tuple[str, str], Any]:
+        """Everything made, by kind and name."""
+        roles: dict[str, Any] = {
+            FAIR_VALUE: self.fair_value,
+            MAKER: self.maker,
+            TAKER: self.taker,
+            ALLOCATOR: self.allocator,
+        }
+        made: dict[tuple[str, str], Any] = {
+            (kind, self.names.get(kind, "")): it for kind, it in roles.items()
+        }
+        made |= {(RISK_RULE, name): rule for name, rule in self.rules}
+        made |= {(FEED, name): codec for name, codec in self.feeds.items()}
+        return made | {(NOTIFIER, name): it for name, it in self.notifiers.items()}
 
-def build_lineup(config: Config) -> Lineup:
-    """Load the plugins and build what the configuration selects.
 
-    Raises PluginError when a plugin cannot be loaded, two plugins use one name, or what a plugin
-    makes cannot play its role; ConfigError when the configuration selects a name that no plugin
-    offers.
+def build_lineup(
+    config: Config, catalogue: Catalogue | None = None, *, checked: bool = True
+) -> Lineup:
+    """Build what the configuration selects, and let each object check itself when `checked`.
+
+    Without a catalogue the installed plugins are scanned, and their code is committed. Raises
+    PluginError with its step when a plugin of which something is selected cannot be used, and
+    ConfigError for settings that are wrong and names that nobody offers. A broken plugin of which
+    nothing is selected does no harm.
     """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs.HookSpecs)
-    manager.register(builtin, "builtin")
-    plugins = {"builtin": polytrade.__version__}
-    for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: point.name):
-        if point.name not in config.plugins.disabled:
-            plugins[point.name] = _register(manager, point)
+    fresh = catalogue is None
+    catalogue = scan(config.plugins) if catalogue is None else catalogue
+    with catalogue.in_force():
+        _check_tables(config, catalogue)
+        chosen = {kind: _selected(KINDS[kind], config) for kind in ROLES}
+        made: dict[str, dict[str, Any]] = {}
+        for kind in KINDS.values():
+            if kind.selected_by:
+                made[kind.name] = {
+                    name: make(kind, name, config, catalogue) for name in _selected(kind, config)
+                }
+        used = {
+            catalogue.factories[kind, name].plugin for kind, names in made.items() for name in names
+        }
+        lineup = Lineup(
+            fair_value=made[FAIR_VALUE][chosen[FAIR_VALUE][0]],
+            maker=made[MAKER][chosen[MAKER][0]],
+            taker=made[TAKER][chosen[TAKER][0]],
+            allocator=made[ALLOCATOR][chosen[ALLOCATOR][0]],
+            rules=tuple(made[RISK_RULE].items()),
+            feeds=made[FEED],
+            notifiers=made[NOTIFIER],
+            names={kind: names[0] for kind, names in chosen.items()},
+            plugins={
+                name: info.line
+                for name, info in catalogue.plugins.items()
+                if name in used or name == BUILTIN
+            },
+            catalogue=catalogue,
+        )
+        if checked:
+            check_lineup(lineup)
+    if fresh:
+        commit(catalogue)
+    return lineup
+
+
+@attrs.frozen
+class Changes:
+    """Plugins on disk against those of a catalogue, by name in sorted order.
+
+    `changed` are those of another version or other code, and those that could not be loaded.
+    """
+
+    appeared: tuple[str, ...]
+    changed: tuple[str, ...]
+    vanished: tuple[str, ...]
+
+
+def changes_since(catalogue: Catalogue, disabled: Collection[str] = ()) -> Changes:
+    """What pip did since the catalogue was made; imports nothing. Any thread may call it."""
+    found = find_plugins(disabled)
+    known = {name: it for name, it in catalogue.plugins.items() if name != BUILTIN}
+    return Changes(
+        appeared=tuple(sorted(set(found) - set(known))),
+        changed=tuple(
+            name
+            for name, source in found.items()
+            if name in known
+            and (
+                known[name].error
+                or (known[name].version, known[name].digest) != (source.version, source.digest)
+            )
+        ),
+        vanished=tuple(
+            sorted(name for name, it in known.items() if name not in found and not it.error)
+        ),
+    )
+
+
+def check_lineup(lineup: Lineup) -> None:
+    """Call `self_check` of every object that has one; PluginError for the first that raises."""
+    for (kind, name), made in lineup.objects().items():
+        check = getattr(made, "self_check", None)
+        if check is None:
+            continue
+        try:
+            check()
+        except ConfigError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise _fault(lineup, kind, name, "self_check", last_line(error)) from error
+
+
+def hand_over(old: Lineup, new: Lineup) -> None:
+    """Give what the old objects dump to the new ones of the same kind and name.
+
+    Only plain JSON data crosses, copied. Objects without `dump` or `restore` start anew, and one
+    that is in both lineups keeps what it has. PluginError when either side raises.
+    """
+    restore_states(new, dump_states(old, new))
+
+
+def dump_states(old: Lineup, new: Lineup) -> dict[str, bytes]:
+    """What objects of `old` dump (JSON) that have a successor in `new`, by `kind/name`.
+
+    PluginError when one raises, or dumps what is no plain data or too much.
+    """
+    before = old.objects()
+    states: dict[str, bytes] = {}
+    for (kind, name), made in new.objects().items():
+        source = before.get((kind, name))
+        dump = getattr(source, "dump", None)
+        if source is made or dump is None or getattr(made, "restore", None) is None:
+            continue
+        try:
+            text = orjson.dumps(dump())
+            if len(text) > STATE_BYTES_MAX:
+                raise ValueError(f"expected at most {STATE_BYTES_MAX} bytes, found {len(text)}")
+        except (Exception, SystemExit) as error:
+            raise _fault(old, kind, name, "handover", last_line(error)) from error
+        states[f"{kind}/{name}"] = text
+    return states
+
+
+def restore_states(new: Lineup, states: Mapping[str, bytes]) -> None:
+    """Give each object its state of `dump_states`; PluginError when one does not take it."""
+    for (kind, name), made in new.objects().items():
+        text = states.get(f"{kind}/{name}")
+        restore = getattr(made, "restore", None)
+        if text is None or restore is None:
+            continue
+        try:
+            restore(orjson.loads(text))
+        except (Exception, SystemExit) as error:
+            raise _fault(new, kind, name, "handover", last_line(error)) from error
+
+
+def _fault(lineup: Lineup, kind: str, name: str, step: str, reason: str) -> PluginError:
+    plugin, version = "unknown", "unknown"
+    if lineup.catalogue is not None and (kind, name) in lineup.catalogue.factories:
+        info = lineup.catalogue.plugins[lineup.catalogue.factories[kind, name].plugin]
+        plugin, version = info.name, info.version
+    return PluginError(plugin, version, f"{name!r}: {reason}", step)
+
+
+def _selected(kind: Kind, config: Config) -> tuple[str, ...]:
+    section, _, name = kind.selected_by.partition(".")
+    value: Any = getattr(getattr(config, section), name)
+    return tuple(value) if kind.many else (value,)
+
+
+def make(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> Any:
+    """What the factory of that name makes under this configuration.
+
+    Raises as `build_lineup` does; the catalogue's code must be in force.
+    """
+    offer = catalogue.factories.get((kind.name, name))
+    if offer is None:
+        raise _nowhere(kind, name, catalogue)
+    if kind.name == FEED and offer.plugin == BUILTIN:
+        message = f"{name!r} is built in: feeds.{name}.enabled switches it"
+        raise ConfigError(Problem(message, kind.selected_by))
+    info = catalogue.plugins[offer.plugin]
+    bare = not isinstance(offer.factory, type)  # an importer of ours, which has no settings
     try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise PluginError(str(error.plugin), "unknown", str(error)) from error
-    settings = config.strategy
-    fair: FairValue = _make(
-        manager.hook.polytrade_fair_values,
-        plugins,
-        "strategy.fair_value",
-        settings.fair_value,
-        settings,
-        ("estimate", "forget", "on_reference"),
-    )
-    maker: Maker = _make(
-        manager.hook.polytrade_makers,
-        plugins,
-        "strategy.maker",
-        settings.maker,
-        settings,
-        ("quotes",),
-    )
-    taker: Taker = _make(
-        manager.hook.polytrade_takers,
-        plugins,
-        "strategy.taker",
-        settings.taker,
-        config.taker,
-        ("takes",),
-    )
-    allocator: Allocator = _make(
-        manager.hook.polytrade_allocators,
-        plugins,
-        "strategy.allocator",
-        settings.allocator,
-        config.allocator,
-        ("share",),
-    )
-    return Lineup(fair_value=fair, maker=maker, taker=taker, allocator=allocator, plugins=plugins)
-
-
-def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str:
-    version = point.dist.version if point.dist is not None else "unknown"
-    if manager.has_plugin(point.name):
-        raise PluginError(point.name, version, "another plugin has this name")
-    try:
-        manager.register(point.load(), point.name)
-    except Exception as error:
-        raise PluginError(point.name, version, f"cannot be loaded: {error}") from error
-    return version
-
-
-def _make(
-    hook: pluggy.HookCaller,
-    plugins: Mapping[str, str],
-    field: str,
-    wanted: str,
-    settings: object,
-    methods: Iterable[str],
-) -> Any:
-    """What the factory of that name makes; it must have the `methods` of its role."""
-    name, factory = _select(hook, plugins, field, wanted)
-    version = plugins.get(name, "unknown")
-    try:
-        made = factory(settings)
-    except Exception as error:
-        raise PluginError(name, version, f"{wanted!r} cannot be made: {error}") from error
-    missing = [method for method in methods if not callable(getattr(made, method, None))]
+        made = offer.factory(**({} if bare else values_of(offer.factory, kind, name, config)))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        # What an attrs validator says of a value, or the class of several together.
+        message = str(error).partition("\n")[0] or "refused"
+        path = kind.section if offer.plugin == BUILTIN else f"plugins.settings.{name}"
+        raise ConfigError(Problem(message, path)) from error
+    except (Exception, SystemExit) as error:
+        reason = f"{name!r} cannot be made: {last_line(error)}"
+        raise PluginError(info.name, info.version, reason, "build") from error
+    missing = [method for method in kind.methods if not callable(getattr(made, method, None))]
+    missing += [attribute for attribute in kind.attributes if not hasattr(made, attribute)]
     if missing:
-        raise PluginError(name, version, f"{wanted!r} has no {', '.join(missing)}")
+        reason = f"{name!r} has no {', '.join(missing)}"
+        raise PluginError(info.name, info.version, reason, "build")
     return made
 
 
-def _select(
-    hook: pluggy.HookCaller, plugins: Mapping[str, str], field: str, wanted: str
-) -> tuple[str, Factory]:
-    """The factory of that name among all that the plugins declare for one hook, and its plugin."""
-    offered: dict[str, tuple[str, Factory]] = {}
-    for implementation in hook.get_hookimpls():
-        name = implementation.plugin_name
-        version = plugins.get(name, "unknown")
+def _nowhere(kind: Kind, name: str, catalogue: Catalogue) -> Exception:
+    """Why nobody offers a name: a plugin that is broken, or the operator's word."""
+    broken = [info for info in catalogue.plugins.values() if info.error]
+    for info in broken:
+        if name in info.offers.get(kind.name, ()):
+            return info.failure()
+    names = catalogue.names(kind.name)
+    allowed = ", ".join(f"`{each}`" for each in names) or "none"
+    message = f"expected one of {allowed}, found {name!r}"
+    if broken:
+        # It may be a name of one of these: the likeliest first, else the first in order.
+        info = min(broken, key=lambda it: (it.name != name, name not in it.distribution))
+        return info.failure(f"{info.error}; {message} @ {kind.selected_by}")
+    hint = did_you_mean(name, names)
+    return ConfigError(Problem(message + hint, kind.selected_by, allowed))
+
+
+def _check_tables(config: Config, catalogue: Catalogue) -> None:
+    """Every table of `plugins.settings` fits its factory, selected or not.
+
+    A table of a name that nobody offers is an error, unless a plugin is switched off or broken:
+    then it may be that one's.
+    """
+    problems: list[Problem] = []
+    unsure = bool(config.plugins.disabled) or any(it.error for it in catalogue.plugins.values())
+    kinds = {name: kind for kind, name in catalogue.factories}
+    for name in config.plugins.settings:
+        kind = kinds.get(name)
+        path = f"plugins.settings.{name}"
+        if kind is None:
+            if not unsure:
+                hint = did_you_mean(name, sorted(kinds))
+                problems.append(Problem(f"no plugin offers {name!r}{hint}", path))
+            continue
+        offer = catalogue.factories[kind, name]
+        if not isinstance(offer.factory, type):
+            problems.append(Problem(f"{name!r} ships with polytrade and takes no settings", path))
+            continue
         try:
-            returned: Any = implementation.function()
-            declared: dict[str, Factory] = dict(returned)
-        except Exception as error:
-            raise PluginError(name, version, f"{hook.name} failed: {error}") from error
-        for key, factory in declared.items():
-            if key in offered:
-                raise PluginError(name, version, f"{hook.name} offers {key!r} again")
-            offered[key] = (name, factory)
-    if wanted not in offered:
-        allowed = ", ".join(f"`{key}`" for key in sorted(offered))
-        raise ConfigError(Problem(f"expected one of {allowed}, found {wanted!r}", field, allowed))
-    return offered[wanted]
+            values_of(offer.factory, KINDS[kind], name, config)
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)

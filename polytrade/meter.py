@@ -7,6 +7,8 @@ changes what it sees, reads no clock, and its memory is bounded.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, final
 
+import orjson
+
 from polytrade.core.effects import (
     Alarmed,
     BookStateChanged,
@@ -25,6 +27,7 @@ from polytrade.core.events import (
     Event,
     FeedGap,
     FillFailed,
+    LineupSwapped,
     MarketListed,
     MarketResolved,
     OrderAccepted,
@@ -69,7 +72,7 @@ BOOK_RECORDS: Final = (BookChanged, BookReplaced, TradePrinted)
 
 @final
 class Meter:
-    """Counts, ratios and latencies of a run. `stale_ns` is the stale filter's limit."""
+    """Counts, ratios and latencies of a run. `stale_ns` is the stale filter's first limit."""
 
     def __init__(self, stale_ns: int = 2 * SECOND_NS) -> None:
         self.stale_ns = stale_ns
@@ -108,6 +111,7 @@ class Meter:
             RecordsLost: self._on_records_lost,
             ClockSkewMeasured: self._on_skew,
             ShadowReset: self._on_shadow_reset,
+            LineupSwapped: self._on_swapped,
         }
 
     def observe(
@@ -338,6 +342,11 @@ class Meter:
 
     def _on_skew(self, event: ClockSkewMeasured, step_ns: int, backlog_ns: int) -> None:
         self.skew_ms = event.skew_ms
+
+    def _on_swapped(self, event: LineupSwapped, step_ns: int, backlog_ns: int) -> None:
+        risk = orjson.loads(event.config).get("risk")
+        if risk is not None:
+            self.stale_ns = risk["stale_tick_filter_ms"] * MS_NS
 
     def _on_shadow_reset(self, event: ShadowReset, step_ns: int, backlog_ns: int) -> None:
         self._earlier_records += self._window.records

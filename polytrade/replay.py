@@ -7,7 +7,7 @@ decoders, and paper fills are made anew by the same model.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,13 +23,23 @@ from polytrade.core.effects import Effect
 from polytrade.core.events import BookReplaced, Event, FeedGap, OrderFilled, RecordsLost
 from polytrade.core.units import MS_NS
 from polytrade.decoding import FrameDecoders, recorded_events
+from polytrade.errors import ConfigError, LineupMissing, PluginError
 from polytrade.importers import read_capture, sniff
 from polytrade.journal import STEM as JOURNAL_STEM
-from polytrade.journal import DataDigest, EffectDigest, JournalEntry, JournalReader, read_journal
+from polytrade.journal import (
+    DataDigest,
+    EffectDigest,
+    JournalEntry,
+    JournalHeader,
+    JournalReader,
+    read_journal,
+)
 from polytrade.replay_result import Divergence, ReplayResult, Stepper, account_of, books_of
 from polytrade.segments import FrameReader, JournalError, segments_of
-from polytrade.session import Session, Tape, build_session, code_version, run_started
+from polytrade.session import Session, build_session, code_version, run_started
 from polytrade.strict import config_digest, load, structure
+from polytrade.swaps import differences, require
+from polytrade.witness import Watcher, Witness
 
 RAW_STEM: Final = "raw"
 """The recorder's files in a run folder."""
@@ -44,39 +54,6 @@ class Build(Protocol):
 
     def __call__(self, config: Config, *, paper: bool) -> Stepper:
         """A new session, with a paper venue or without."""
-
-
-class Watcher(Protocol):
-    """What looks on while the engine steps, and may look at its state: `reports.watch.Watch`."""
-
-    def observe(self, event: Event, effects: Sequence[Effect]) -> None:
-        """The engine stepped `event` and answered with `effects`."""
-
-
-class Witness:
-    """A session's tape that shows every step to a watcher as it is made, and passes it on.
-
-    A session may step several events at once (answers of the paper venue fall due before the next
-    event). A watcher told of them afterwards would see the state after the last one for each, and
-    the replay of the journal, which steps them one by one, another.
-    """
-
-    def __init__(self, watcher: Watcher, tape: Tape | None = None) -> None:
-        self._watcher = watcher
-        self._tape = tape
-        self._event: Event
-
-    def append(self, event: Event) -> None:
-        """An event is about to be stepped."""
-        self._event = event
-        if self._tape is not None:
-            self._tape.append(event)
-
-    def effects(self, effects: Sequence[Effect]) -> None:
-        """What the engine answered to the event appended last."""
-        if self._tape is not None:
-            self._tape.effects(effects)
-        self._watcher.observe(self._event, effects)
 
 
 Attach = Callable[[Config, Stepper], Watcher]
@@ -99,7 +76,7 @@ def replay(
     `verify` compares a journal's effects; `config` replaces the journal's own, or the defaults a
     capture is replayed under; what `attach` makes is told of each event after its step. Raises
     JournalError and CaptureError for files that are neither, ConfigError for a configuration that
-    no longer fits; OSError passes through.
+    no longer fits, LineupMissing for a plugin the run had and this host has not; OSError passes.
     """
     path = Path(path)
     run = _Run(path, until, progress, attach)
@@ -215,7 +192,7 @@ def _replay_journal(
     elif header.part != 1:
         result.unverified = f"part {header.part} of a run: the engine's state before it is unknown"
     run.blind = bool(result.unverified)
-    run.begin(build(config, paper=False), config)
+    run.begin(_session_of(header, build, config, result.notes), config)
     whole = True
     for entry in reader:
         if run.enough():
@@ -231,6 +208,22 @@ def _replay_journal(
         result.unverified = f"{run.unanswered} answers are not in the journal"
 
 
+def _session_of(header: JournalHeader, build: Build, config: Config, notes: list[str]) -> Stepper:
+    """The session of a run; notes plugins of other versions, LineupMissing for one not there."""
+    try:
+        session = build(config, paper=False)
+    except (ConfigError, PluginError):
+        require(header.plugins, config)
+        raise
+    if isinstance(session, Session) and header.plugins:
+        notes.extend(
+            f"recorded with {name} {needed or 'not in use'}, replayed with {installed}"
+            for name, needed, installed in differences(header.plugins, session.lineup)
+        )
+        session.lines = dict(header.plugins)
+    return session
+
+
 def _replay_entry(run: _Run, entry: JournalEntry) -> None:
     result, event = run.result, entry.event
     if isinstance(event, RecordsLost):  # a mark of the journal's own: the live engine saw nothing
@@ -239,7 +232,7 @@ def _replay_entry(run: _Run, entry: JournalEntry) -> None:
         run.blind = True
         return
     try:
-        effects = run.session.engine.step(event)
+        effects = run.session.step(event)
     except Exception as error:
         error.add_note(f"replaying event {entry.seq} of {result.path}: {event!r}")
         raise
@@ -347,8 +340,10 @@ def run_replay_command(
     config = load(configs) if configs is not None else None
     try:
         result = _with_progress(path, until, verify, config)
-    except (JournalError, CaptureError, OSError) as error:
-        Console(stderr=True).print(f"replay: {error}", markup=False, highlight=False)
+    except (JournalError, CaptureError, LineupMissing, OSError) as error:
+        Console(stderr=True).print(
+            f"replay: {error}", markup=False, highlight=False, soft_wrap=True
+        )
         return 1
     if digest:
         result.wanted_digest = digest.lower()

@@ -25,6 +25,9 @@ class Stepper(Protocol):
     def handle(self, event: Event) -> list[tuple[Event, list[Effect]]]:
         """Step what fell due and then the event."""
 
+    def step(self, event: Event) -> list[Effect]:
+        """Step the event alone."""
+
 
 @attrs.frozen
 class Divergence:

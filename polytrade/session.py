@@ -14,19 +14,22 @@ from typing import Final, Protocol
 
 import polytrade
 from polytrade.config import Config
-from polytrade.core.effects import Effect
+from polytrade.core.effects import Effect, PluginFaulted
 from polytrade.core.engine import Engine
-from polytrade.core.events import Event, ModeSet, RunStarted
+from polytrade.core.events import Event, LineupSwapped, ModeSet, RunStarted
 from polytrade.core.fills import PaperSettings, PaperVenue
 from polytrade.core.ledger import Ledger
 from polytrade.core.limits import HALT, RiskSettings, RiskState
 from polytrade.core.regimes import ToxicitySettings
 from polytrade.core.settings import EngineSettings, PairSettings
 from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
-from polytrade.lineup import Lineup, build_lineup
+from polytrade.lineup import Lineup
+from polytrade.swaps import InForce, engine_lineup, rebuilt, sections_of, succeed
 
 BOOK_SOURCE: Final = "polymarket.market"
 """Feeds whose losses concern books begin with this."""
+FIRST_GENERATION: Final = 1
+"""The generation a run begins with; each `LineupSwapped` has its own."""
 
 Step = tuple[Event, list[Effect]]
 
@@ -42,7 +45,10 @@ class Tape(Protocol):
 
 
 class Session:
-    """One run of the engine; `tape`, when there is one, gets everything in order."""
+    """One run of the engine; `tape`, when there is one, gets everything in order.
+
+    `lineup` and `config` are those in force, `lines` the plugins in use as journals name them.
+    """
 
     def __init__(
         self,
@@ -50,11 +56,24 @@ class Session:
         paper: PaperVenue | None,
         lineup: Lineup,
         tape: Tape | None = None,
+        config: Config | None = None,
     ) -> None:
         self.engine = engine
         self.paper = paper
         self.lineup = lineup
         self.tape = tape
+        self.config = config if config is not None else Config()
+        self.lines = dict(lineup.plugins)
+        self.generation = FIRST_GENERATION
+        self._staged: tuple[int, Lineup, Config] | None = None
+
+    def stage(self, generation: int, lineup: Lineup, config: Config) -> None:
+        """Hold a lineup ready for the `LineupSwapped` of that generation; replaces the one held."""
+        self._staged = (generation, lineup, config)
+
+    def unstage(self) -> None:
+        """Let go of a lineup that is not to come."""
+        self._staged = None
 
     def handle(self, event: Event) -> list[Step]:
         """Step what fell due and then `event`; each with what the engine wants of it."""
@@ -62,9 +81,9 @@ class Session:
         if self.paper is not None:
             due = self.paper.due(event.ts_ns)
             while due is not None:
-                steps.append((due, self._step(due)))
+                steps.append((due, self.step(due)))
                 due = self.paper.due(event.ts_ns)
-        steps.append((event, self._step(event)))
+        steps.append((event, self.step(event)))
         return steps
 
     def abandon(self, ts_ns: int, reason: str) -> list[Event]:
@@ -92,10 +111,18 @@ class Session:
                 self.tape.effects(effects)
         return events
 
-    def _step(self, event: Event) -> list[Effect]:
+    def step(self, event: Event) -> list[Effect]:
+        """Step one event, without what fell due before it.
+
+        At a `LineupSwapped` the lineup staged for its generation comes in force; where none is (a
+        replay) it is built from the event: raises LineupMissing, ConfigError and PluginError.
+        """
         if self.tape is not None:
             self.tape.append(event)
-        effects = self.engine.step(event)
+        if isinstance(event, LineupSwapped):
+            effects: list[Effect] = [*self._swap(event), *self.engine.step(event)]
+        else:
+            effects = self.engine.step(event)
         if self.tape is not None:
             self.tape.effects(effects)
         if self.paper is not None:
@@ -104,10 +131,27 @@ class Session:
                 self.paper.accept(effect, event.ts_ns)
         return effects
 
+    def _swap(self, event: LineupSwapped) -> list[PluginFaulted]:
+        """Rewire the engine; what is said of plugins that begin anew."""
+        staged, self._staged = self._staged, None
+        now = InForce(self.lineup, self.config, self.lines)
+        if staged is not None and staged[0] == event.generation:
+            new = InForce(staged[1], staged[2], staged[1].plugins)
+        else:
+            new = rebuilt(event, now)
+        new, notes = succeed(now, new, sections_of(event), self.engine.faults)
+        self.lineup, self.config, self.lines = new.lineup, new.config, dict(new.lines)
+        self.generation = event.generation
+        _wire(self.engine, new.config, new.lineup)
+        return [PluginFaulted(role, name, why) for role, name, why in notes]
+
 
 def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool = True) -> Session:
-    """The session a configuration describes; raises PluginError and ConfigError."""
-    lineup = lineup if lineup is not None else build_lineup(config)
+    """The session a configuration describes; raises PluginError and ConfigError.
+
+    Without a lineup it has only what the engine needs: no feeds and no notifiers of plugins.
+    """
+    lineup = lineup if lineup is not None else engine_lineup(config)
     risk = RiskState(risk_settings(config))
     engine = Engine(
         engine_settings(config),
@@ -118,8 +162,23 @@ def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool =
         lineup.taker,
         lineup.allocator,
     )
+    _wire(engine, config, lineup)
     venue = PaperVenue(engine.markets, paper_settings(config)) if paper else None
-    return Session(engine, venue, lineup)
+    return Session(engine, venue, lineup, config=config)
+
+
+def _wire(engine: Engine, config: Config, lineup: Lineup) -> None:
+    """Let the engine decide by a configuration and its lineup."""
+    engine.rewire(
+        engine_settings(config),
+        lineup.fair_value,
+        lineup.maker,
+        lineup.taker,
+        lineup.allocator,
+        lineup.rules,
+        dict(lineup.names),
+    )
+    engine.risk.configure(risk_settings(config))
 
 
 @cache

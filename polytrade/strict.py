@@ -5,14 +5,12 @@ is an error. The one widening is an int where a float is wanted. Environment var
 configuration: they only carry secrets, which never enter a `Config`.
 """
 
-import difflib
 import hashlib
-import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, TypeVar, cast
 
 import attrs
 import cattrs
@@ -22,19 +20,41 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from polytrade.config import Config
 from polytrade.config_checks import CHECKS
+from polytrade.config_values import (
+    RefusedValue,
+    array,
+    did_you_mean,
+    element_type,
+    expectation,
+    free_tables,
+    scalar,
+    show,
+)
 from polytrade.errors import ConfigError, Problem
+
+__all__ = [
+    "SECTIONS",
+    "config_digest",
+    "element_type",
+    "expectation",
+    "load",
+    "patch_section",
+    "project_root",
+    "show",
+    "structure",
+    "structure_section",
+    "to_dict",
+    "to_toml",
+    "toml_value",
+]
 
 T = TypeVar("T")
 
-SHOWN_MAX = 60
-"""Characters of a bad value that an error message quotes: enough to recognise it by."""
 FILES_MAX = 64
 """Files of one configuration directory: six times the sections there are."""
 FILE_BYTES_MAX = 1 << 20
 """Bytes of one file: a thousand times the largest we ship."""
 OVERRIDE_ORIGIN = "--set"
-INT_RANGE = range(-(2**63), 2**63)
-"""What JSON journals and TOML itself can carry."""
 
 SECTIONS: dict[str, type[Any]] = {
     field.name: cast(type[Any], field.type) for field in attrs.fields(Config)
@@ -42,95 +62,16 @@ SECTIONS: dict[str, type[Any]] = {
 """The class of each section, in the order of `Config`."""
 
 
-class _Refused(ValueError):
-    """A value of the wrong kind or out of range; `index` is its place in an array, -1 outside."""
-
-    def __init__(self, *refusals: tuple[int, str, str]) -> None:
-        super().__init__(*refusals)
-        self.refusals = refusals
-
-
-def show(value: object) -> str:
-    """A value as an operator would write it in TOML, shortened."""
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, str):
-        text = orjson.dumps(value).decode()
-    elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(show(entry) for entry in value) + "]"
-    elif isinstance(value, dict):
-        text = "a table"
-    else:
-        text = str(value)
-    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
-
-
-def expectation(kind: type[Any], metadata: Mapping[str, Any]) -> str:
-    """What a setting takes, in words: `int from 1 to 10000`, `one of queue, touch`."""
-    if metadata.get("choices"):
-        return "one of " + ", ".join(metadata["choices"])
-    least, most = metadata.get("ge"), metadata.get("le")
-    name = "string" if kind is str else "true or false" if kind is bool else kind.__name__
-    if least is not None and most is not None:
-        return f"{name} from {least:.10g} to {most:.10g}"
-    if least is not None:
-        return f"{name} of at least {least:.10g}"
-    return f"{name} of at most {most:.10g}" if most is not None else name
-
-
-def element_type(kind: Any) -> type[Any] | None:
-    """The type of the entries when `kind` is `tuple[X, ...]`, else None."""
-    if get_origin(kind) is not tuple:
-        return None
-    element: type[Any] = get_args(kind)[0]
-    return element
-
-
-def _scalar(kind: type[Any], metadata: Mapping[str, Any], value: object, index: int) -> Any:
-    allowed = expectation(kind, metadata)
-    written = value
-    if kind is float and type(value) is int:
-        value = float(value)
-    choices = metadata.get("choices") or ()
-    least, most = metadata.get("ge"), metadata.get("le")
-    good = type(value) is kind and (not choices or value in choices)
-    if good and isinstance(value, (int, float)) and kind is not bool:
-        good = math.isfinite(value)
-        good = good and (least is None or value >= least) and (most is None or value <= most)
-    if good and kind is int and value not in INT_RANGE:
-        allowed, good = "a 64-bit int", False
-    if not good:
-        message = f"expected {allowed}, found {show(written)}"
-        if choices and isinstance(value, str):
-            message += _did_you_mean(value, choices)
-        raise _Refused((index, message, allowed))
-    return value
-
-
-def _array(kind: type[Any], metadata: Mapping[str, Any], value: object) -> tuple[Any, ...]:
-    allowed = f"array of {kind.__name__ if kind is not str else 'strings'}"
-    if not isinstance(value, (list, tuple)):
-        raise _Refused((-1, f"expected {allowed}, found {show(value)}", allowed))
-    entries: list[Any] = []
-    refusals: list[tuple[int, str, str]] = []
-    for index, entry in enumerate(value):
-        try:
-            entries.append(_scalar(kind, metadata, entry, index))
-        except _Refused as refused:
-            refusals.extend(refused.refusals)
-    if refusals:
-        raise _Refused(*refusals)
-    return tuple(entries)
-
-
 def _field_hook(field: "attrs.Attribute[Any]") -> Callable[[Any, Any], Any]:
     kind, metadata = cast(type[Any], field.type), field.metadata
     if attrs.has(kind):
         return lambda value, _: _structure_class(kind, value)
+    if metadata.get("free"):
+        return lambda value, _: free_tables(value)
     element = element_type(kind)
     if element is not None:
-        return lambda value, _: _array(element, metadata, value)
-    return lambda value, _: _scalar(kind, metadata, value, -1)
+        return lambda value, _: array(element, metadata, value)
+    return lambda value, _: scalar(kind, metadata, value)
 
 
 @cache
@@ -144,14 +85,9 @@ def _converter(kind: type[Any]) -> Callable[[Mapping[str, Any], Any], Any]:
 
 def _structure_class(kind: type[T], value: object) -> T:
     if not isinstance(value, dict):
-        raise _Refused((-1, f"expected a table, found {show(value)}", "a table"))
+        raise RefusedValue(("", f"expected a table, found {show(value)}", "a table"))
     structured: T = _converter(cast(Any, kind))(value, kind)
     return structured
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _problems(error: BaseException, path: str) -> Iterator[tuple[str, str, str]]:
@@ -166,10 +102,10 @@ def _problems(error: BaseException, path: str) -> Iterator[tuple[str, str, str]]
         known = [field.name for field in attrs.fields(error.cl)]
         for name in sorted(error.extra_fields):
             where = f"{path}.{name}" if path else name
-            yield where, f"unknown setting{_did_you_mean(name, known)}", ", ".join(known)
-    elif isinstance(error, _Refused):
-        for index, message, allowed in error.refusals:
-            yield path if index < 0 else f"{path}[{index}]", message, allowed
+            yield where, f"unknown setting{did_you_mean(name, known)}", ", ".join(known)
+    elif isinstance(error, RefusedValue):
+        for place, message, allowed in error.refusals:
+            yield path + place, message, allowed
     else:
         raise error
 
@@ -186,7 +122,7 @@ def structure_section(
     """
     try:
         section = _structure_class(kind, raw)
-    except (ClassValidationError, _Refused) as error:
+    except (ClassValidationError, RefusedValue) as error:
         found = [
             Problem(message, where, allowed, origin(where))
             for where, message, allowed in _problems(error, path)
@@ -211,7 +147,7 @@ def structure(raw: Mapping[str, object], origin: Callable[[str], str] = lambda p
     sections: dict[str, object] = {}
     for name in raw:
         if name not in SECTIONS:
-            message = f"unknown section{_did_you_mean(name, list(SECTIONS))}"
+            message = f"unknown section{did_you_mean(name, list(SECTIONS))}"
             problems.append(Problem(message, name, ", ".join(SECTIONS), origin(name)))
     for name, kind in SECTIONS.items():
         try:

@@ -25,6 +25,7 @@ from benchmarks import (  # noqa: E402 - the project need not be installed
     endtoend,
     measure,
     records,
+    reloading,
     replays,
     report,
     stepping,
@@ -32,11 +33,13 @@ from benchmarks import (  # noqa: E402 - the project need not be installed
 )
 from benchmarks.endtoend import Passage  # noqa: E402
 from benchmarks.measure import Row  # noqa: E402
+from benchmarks.reloading import Reloading  # noqa: E402
 from benchmarks.venues import Presence  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"
+RESULTS = ROOT / "docs" / "results.md"
 Costs = Callable[..., list[Row]]
-Found = tuple[list[Row], list[Passage], list[Presence]]
+Found = tuple[list[Row], list[Passage], list[Presence], *tuple[list[Reloading], ...]]
 Run = Callable[[int, bool], Found]
 
 
@@ -61,6 +64,7 @@ GROUPS: Final[dict[str, Run]] = {
     replays.GROUP: _costs(replays.run),
     endtoend.GROUP: _endtoend,
     venues.GROUP: lambda repeats, quick: ([], [], venues.run(quick=quick)),
+    reloading.GROUP: lambda repeats, quick: ([], [], [], reloading.run(quick=quick)),
 }
 """Every group of cases by the name `--only` takes, in the order of the tables."""
 
@@ -71,24 +75,29 @@ def main(arguments: list[str] | None = None) -> int:
         description=(__doc__ or "").splitlines()[0],
         epilog="Example: python scripts/bench.py --only decode --only book",
     )
-    parser.add_argument("--quick", action="store_true", help="a minute instead of ten, rough")
+    parser.add_argument("--quick", action="store_true", help="minutes instead of an hour, rough")
     parser.add_argument(
         "--only", action="append", choices=GROUPS, default=[], help="this group; may be repeated"
     )
     parser.add_argument("--json-out", type=Path, metavar="FILE", help="write the numbers as JSON")
     parser.add_argument(
-        "--write-docs", action="store_true", help="write the tables into docs/performance.md"
+        "--write-docs",
+        action="store_true",
+        help="write the tables into docs/performance.md and docs/results.md",
     )
     options = parser.parse_args(arguments)
-    if options.write_docs and (options.quick or options.only):
-        parser.error("--write-docs takes a full run: without --quick and --only")
+    alone = options.only == [reloading.GROUP]  # it has a page of its own
+    if options.write_docs and (options.quick or (options.only and not alone)):
+        parser.error("--write-docs takes a full run: without --quick and --only, but of reload")
     result = run(options.only or list(GROUPS), quick=options.quick)
     print(report.text(result))
     if options.json_out is not None:
         options.json_out.write_text(result.to_json(), encoding="utf-8")
     if options.write_docs:
-        report.write_page(PAGE, result)
-        print(f"wrote {PAGE.relative_to(ROOT)}")
+        if not alone:
+            report.write_page(PAGE, result)
+        report.write_results(RESULTS, result)
+        print("wrote the tables")
     return 0
 
 
@@ -99,12 +108,14 @@ def run(groups: list[str], *, quick: bool) -> report.Result:
     rows: list[Row] = []
     passages: list[Passage] = []
     presences: list[Presence] = []
+    reloads: list[Reloading] = []
     for name in groups:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        more, through, present = GROUPS[name](repeats, quick)
+        more, through, present, *others = GROUPS[name](repeats, quick)
         rows += more
         passages += through
         presences += present
+        reloads += [row for found in others for row in found]
     return report.Result(
         created=f"{datetime.now(UTC):%Y-%m-%d}",
         quick=quick,
@@ -113,6 +124,7 @@ def run(groups: list[str], *, quick: bool) -> report.Result:
         rows=tuple(rows),
         passages=tuple(passages),
         presences=tuple(presences),
+        reloads=tuple(reloads),
     )
 
 

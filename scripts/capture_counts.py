@@ -145,6 +145,10 @@ class _Surveyor:
             self.unchecked[reason] += 1
         return steps
 
+    def step(self, event: Event) -> list[Effect]:
+        """Step the event alone, as a journal is replayed: nothing is noted of it."""
+        return self._session.step(event)
+
     def _observed(self, event: Event) -> list[tuple[Event, list[Effect]]]:
         steps = self._session.handle(event)
         for stepped, effects in steps:

@@ -53,6 +53,9 @@ def _rows(kind: type[Any]) -> Iterator[str]:
     for field in attrs.fields(kind):
         if "unit" not in field.metadata:
             continue
+        if field.metadata.get("free"):
+            yield f"| `{field.name}` | none | tables | {_cell(field.metadata['doc'])} |"
+            continue
         unit = field.metadata["unit"]
         doc = field.metadata["doc"] + (f" [{unit}]" if unit else "")
         default = toml_value(field.default)

@@ -188,6 +188,7 @@ def test_daemon_is_called_with_what_was_asked(
     ((arguments, named),) = calls.seen
     assert arguments == (strict.load(configs), 2.5)
     assert callable(named.pop("control"))
+    assert named.pop("load")() == strict.load(configs)
     assert named == {"root": configs.parent, "record_only": False}
 
 
@@ -200,6 +201,7 @@ def test_record_switches_recording_on(configs: Path, monkeypatch: pytest.MonkeyP
     assert (config.storage.record_raw, config.risk.max_open_orders) == (True, 7)
     assert run_for is None
     assert callable(named.pop("control"))
+    assert named.pop("load")().storage.record_raw
     assert named == {"root": configs.parent, "record_only": True}
 
 

@@ -7,9 +7,9 @@ import pytest
 from polytrade import lenses
 from polytrade.core.ids import BUY, SELL
 from polytrade.reach import Reach
-from polytrade.replay import Witness
 from polytrade.reports.watch import Watch
 from polytrade.session import build_session
+from polytrade.witness import Witness
 from tests.reports.runs import config, tape_events
 
 SECONDS = 30

@@ -7,7 +7,11 @@ engine's business (`core/capital.py`).
 
 from typing import Final, final
 
+import attrs
+
+from polytrade.builtin.sections import of
 from polytrade.builtin.sides import direction, fee_usdc
+from polytrade.config import Allocator
 from polytrade.core.adaptive import clamp
 from polytrade.core.ids import NO, YES
 from polytrade.core.roles import Portfolio, Share, View
@@ -43,23 +47,24 @@ def kelly_fraction(probability: float, price: float) -> float:
 
 
 @final
+@attrs.define(eq=False)
 class ReferenceAllocator:
     """The `reference` allocator: Kelly's fraction by confidence, less where markouts vary."""
 
-    __slots__ = ("fraction", "penalty_weight")
-
-    def __init__(self, capital_fraction_kelly: float, variance_penalty_lambda: float) -> None:
-        self.fraction = capital_fraction_kelly
-        self.penalty_weight = variance_penalty_lambda
+    capital_fraction_kelly: float = of(Allocator, "capital_fraction_kelly")
+    variance_penalty_lambda: float = of(Allocator, "variance_penalty_lambda")
 
     def share(self, view: View, portfolio: Portfolio) -> Share:
-        """`fraction * confidence * (1 - penalty)`, within [0.05, 1]."""
-        penalty = variance_penalty(self.penalty_weight, view.markout10_p50, view.markout10_p25)
-        scale = self.fraction * view.estimate.confidence * (1.0 - penalty)
+        """`capital_fraction_kelly * confidence * (1 - penalty)`, within [0.05, 1]."""
+        penalty = variance_penalty(
+            self.variance_penalty_lambda, view.markout10_p50, view.markout10_p25
+        )
+        scale = self.capital_fraction_kelly * view.estimate.confidence * (1.0 - penalty)
         return Share(clamp(scale, SCALE_MIN, 1.0))
 
 
 @final
+@attrs.define(eq=False)
 class KellyAllocator:
     """The `kelly` allocator: the shares that a bet is worth, less those held of it already.
 
@@ -68,17 +73,9 @@ class KellyAllocator:
     none is known a bet gets the whole of it.
     """
 
-    __slots__ = ("correlation", "fraction", "penalty_weight")
-
-    def __init__(
-        self,
-        capital_fraction_kelly: float,
-        variance_penalty_lambda: float,
-        correlation: float = 1.0,
-    ) -> None:
-        self.fraction = capital_fraction_kelly
-        self.penalty_weight = variance_penalty_lambda
-        self.correlation = correlation
+    capital_fraction_kelly: float = of(Allocator, "capital_fraction_kelly")
+    variance_penalty_lambda: float = of(Allocator, "variance_penalty_lambda")
+    correlation: float = of(Allocator, "correlation", 1.0)
 
     def share(self, view: View, portfolio: Portfolio) -> Share:
         """What is wanted of the model's side, or of the fuller of both where both are bets.
@@ -108,8 +105,10 @@ class KellyAllocator:
         self, view: View, portfolio: Portfolio, token: int, fraction: float, price: float
     ) -> float:
         """Shares of `token` still to buy: those the bankroll asks for, less what is held."""
-        penalty = variance_penalty(self.penalty_weight, view.markout10_p50, view.markout10_p25)
-        part = fraction * self.fraction * view.estimate.confidence * (1.0 - penalty)
+        penalty = variance_penalty(
+            self.variance_penalty_lambda, view.markout10_p50, view.markout10_p25
+        )
+        part = fraction * self.capital_fraction_kelly * view.estimate.confidence * (1.0 - penalty)
         target_e6 = max(portfolio.equity_e6, 0) * part / price
         net_e6 = view.inventory.yes_e6 - view.inventory.no_e6
         siblings_e6 = portfolio.siblings_up_e6 * direction(view.market.spec.condition)

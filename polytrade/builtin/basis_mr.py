@@ -7,8 +7,12 @@ where that depends on where the price is.
 """
 
 from math import log, sqrt
-from typing import Final, final
+from typing import ClassVar, Final, final
 
+import attrs
+
+from polytrade.builtin.sections import of
+from polytrade.config import Strategy
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import Estimate, no_estimate
@@ -46,32 +50,21 @@ class BasisState:
 
 
 @final
+@attrs.define(eq=False)
 class BasisMeanReversion:
     """The `basis_mr` model; settings are the `basis_*` of `[strategy]`."""
 
-    name: Final = "basis_mr"
-
-    def __init__(
-        self,
-        a_mean: float,
-        a_var: float,
-        a_ret: float,
-        a_vol: float,
-        k_revert: float,
-        z_cap: float,
-        min_confidence: float,
-        warmup_ticks: int,
-    ) -> None:
-        self.a_mean = a_mean
-        self.a_var = a_var
-        self.a_ret = a_ret
-        self.a_vol = a_vol
-        self.k_revert = k_revert
-        self.z_cap = z_cap
-        self.min_confidence = min_confidence
-        self.warmup_ticks = warmup_ticks
-        self._symbols: dict[str, SymbolDrift] = {}
-        self._markets: dict[str, BasisState] = {}
+    name: ClassVar[str] = "basis_mr"
+    basis_a_mean: float = of(Strategy, "basis_a_mean")
+    basis_a_var: float = of(Strategy, "basis_a_var")
+    basis_a_ret: float = of(Strategy, "basis_a_ret")
+    basis_a_vol: float = of(Strategy, "basis_a_vol")
+    basis_k_revert: float = of(Strategy, "basis_k_revert")
+    basis_z_cap: float = of(Strategy, "basis_z_cap")
+    basis_min_confidence: float = of(Strategy, "basis_min_confidence")
+    basis_warmup_ticks: int = of(Strategy, "basis_warmup_ticks")
+    _symbols: dict[str, SymbolDrift] = attrs.field(init=False, factory=dict)
+    _markets: dict[str, BasisState] = attrs.field(init=False, factory=dict)
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         """Take a fast tick into the symbol's return and volatility averages."""
@@ -81,8 +74,8 @@ class BasisMeanReversion:
             self._symbols[reference.symbol] = drift
         if drift.last_price > 0.0 and reference.price > 0.0:
             ret = log(reference.price / drift.last_price)
-            drift.ret_ewma += self.a_ret * (ret - drift.ret_ewma)
-            drift.vol_ewma += self.a_vol * (ret * ret - drift.vol_ewma)
+            drift.ret_ewma += self.basis_a_ret * (ret - drift.ret_ewma)
+            drift.vol_ewma += self.basis_a_vol * (ret * ret - drift.vol_ewma)
         drift.last_price = reference.price
 
     def forget(self, market: str) -> None:
@@ -116,18 +109,18 @@ class BasisMeanReversion:
         moved = market.direction * drift.ret_ewma / vol * RETURN_TO_PRICE
         anchor = min(max(mid + moved, LOW), HIGH)
         basis = mid - anchor
-        state.mean += self.a_mean * (basis - state.mean)
+        state.mean += self.basis_a_mean * (basis - state.mean)
         deviation = basis - state.mean
-        state.var += self.a_var * (deviation * deviation - state.var)
+        state.var += self.basis_a_var * (deviation * deviation - state.var)
         sd = sqrt(max(state.var, 1e-10))
-        z = min(max(deviation / sd, -self.z_cap), self.z_cap)
+        z = min(max(deviation / sd, -self.basis_z_cap), self.basis_z_cap)
         state.ticks += 1
         spread = market.spread_e4 / 10_000
         confidence = min(max(1.0 - 10.0 * spread, 0.0), 1.0)
-        if abs(z) > 0.8 * self.z_cap and spread > 0.02:
+        if abs(z) > 0.8 * self.basis_z_cap and spread > 0.02:
             confidence *= 0.5
-        confidence = max(confidence, self.min_confidence)
+        confidence = max(confidence, self.basis_min_confidence)
         fair = mid
-        if state.ticks > self.warmup_ticks:
-            fair = min(max(mid - self.k_revert * z * sd, LOW), HIGH)
+        if state.ticks > self.basis_warmup_ticks:
+            fair = min(max(mid - self.basis_k_revert * z * sd, LOW), HIGH)
         return Estimate(True, fair, confidence, sd, 0.0, "")

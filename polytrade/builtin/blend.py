@@ -12,11 +12,15 @@ observation, because its forecasts share the outcome.
 
 from collections.abc import Mapping
 from math import exp
-from typing import Final, final
+from typing import Any, ClassVar, Final, final
+
+import attrs
 
 from polytrade.builtin.basis_mr import BasisMeanReversion
 from polytrade.builtin.digital import Digital
 from polytrade.builtin.horizons import HORIZONS, NAMES, horizon_of
+from polytrade.builtin.sections import of
+from polytrade.config import Strategy
 from polytrade.core.ids import NO, YES
 from polytrade.core.market import UNRESOLVED, MarketState
 from polytrade.core.reference import SymbolReference
@@ -62,18 +66,40 @@ class _Forecasts:
 
 
 @final
+@attrs.define(eq=False)
 class Blend:
-    """The `blend` model."""
+    """The `blend` model; settings are those of its models."""
 
-    name: Final = "blend"
+    name: ClassVar[str] = "blend"
+    vol_blend: float = of(Strategy, "vol_blend")
+    vol_floor_bps: float = of(Strategy, "vol_floor_bps")
+    vol_cap_bps: float = of(Strategy, "vol_cap_bps")
+    student_dof: float = of(Strategy, "student_dof")
+    provisional_strike_pad: float = of(Strategy, "provisional_strike_pad")
+    basis_a_mean: float = of(Strategy, "basis_a_mean")
+    basis_a_var: float = of(Strategy, "basis_a_var")
+    basis_a_ret: float = of(Strategy, "basis_a_ret")
+    basis_a_vol: float = of(Strategy, "basis_a_vol")
+    basis_k_revert: float = of(Strategy, "basis_k_revert")
+    basis_z_cap: float = of(Strategy, "basis_z_cap")
+    basis_min_confidence: float = of(Strategy, "basis_min_confidence")
+    basis_warmup_ticks: int = of(Strategy, "basis_warmup_ticks")
+    implied_vol_weight: float = of(Strategy, "implied_vol_weight", 0.0)
+    digital: Digital = attrs.field(init=False)
+    basis: BasisMeanReversion = attrs.field(init=False)
+    losses: list[list[float]] = attrs.field(init=False)
+    _weights: list[list[float]] = attrs.field(init=False)
+    _followed: dict[str, _Forecasts] = attrs.field(init=False, factory=dict)
+    _settled_ns: int = attrs.field(init=False, default=0)
 
-    def __init__(self, digital: Digital, basis: BasisMeanReversion) -> None:
-        self.digital = digital
-        self.basis = basis
+    def __attrs_post_init__(self) -> None:
+        given = {
+            field.name: getattr(self, field.name) for field in attrs.fields(Blend) if field.init
+        }
+        self.digital = Digital(**_those_of(Digital, given))
+        self.basis = BasisMeanReversion(**_those_of(BasisMeanReversion, given))
         self.losses = [[0.0] * COUNT for _ in range(HORIZONS)]
         self._weights = [[1.0 / COUNT] * COUNT for _ in range(HORIZONS)]
-        self._followed: dict[str, _Forecasts] = {}
-        self._settled_ns = 0
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         """A fast tick of a symbol was accepted."""
@@ -171,6 +197,11 @@ class Blend:
             raw = [exp(-ETA * (loss - least)) for loss in losses]
             total = sum(raw)
             self._weights[horizon] = [each / total for each in raw]
+
+
+def _those_of(model: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a model takes."""
+    return {field.name: given[field.name] for field in attrs.fields(model) if field.init}
 
 
 def _mixed(voices: list[tuple[float, float, float]], digital: Estimate) -> Estimate:

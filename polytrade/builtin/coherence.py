@@ -5,8 +5,8 @@ A market with mid `p`, strike `K` and a settlement `v` seconds of the walk away 
 hour and a day of one asset are points on one line. Its slope is the volatility the asset's markets
 share, its intercept how far they see the price from ours; what is off the line is incoherent.
 With fewer than three windows the level is taken as 0. Reported for every asset; the digital model
-may lean on it (`implied_weight`, off by default). Thresholds and ranges that end together must add
-up besides (`ladders.py`).
+may lean on it (`implied_vol_weight`, off by default). Thresholds and ranges that end together must
+add up besides (`ladders.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -201,9 +201,13 @@ class Coherence:
 
     def __init__(self, engine: Observed, blend: float, floor_bps: float, cap_bps: float) -> None:
         self.engine = engine
-        self._vol = (blend, floor_bps * 1e-4, cap_bps * 1e-4)
+        self.configure(blend, floor_bps, cap_bps)
         self._assets: dict[str, AssetCoherence] = {}
         self._sampled = -1
+
+    def configure(self, blend: float, floor_bps: float, cap_bps: float) -> None:
+        """Compare with the model's volatility of other settings."""
+        self._vol = (blend, floor_bps * 1e-4, cap_bps * 1e-4)
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
         """The engine stepped `event`."""

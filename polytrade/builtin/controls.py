@@ -10,6 +10,9 @@ from hashlib import blake2b
 from math import ceil, floor
 from typing import Final, final
 
+import attrs
+
+from polytrade.builtin.sections import of
 from polytrade.builtin.sides import (
     QuotingTimes,
     ask_wish,
@@ -18,6 +21,7 @@ from polytrade.builtin.sides import (
     quote_size_e6,
     size_of_e6,
 )
+from polytrade.config import Strategy
 from polytrade.core.roles import View, Wish
 from polytrade.core.units import ONE_E4, SECOND_NS
 
@@ -29,16 +33,19 @@ DRAW_BYTES: Final = 8
 
 
 @final
+@attrs.define(eq=False)
 class MidMaker:
     """The `control_mid` maker: both sides as near to the mid as can rest."""
 
-    __slots__ = ("size_e6", "times")
+    base_quote_size: float = of(Strategy, "base_quote_size")
+    no_quote_before_end_s: float = of(Strategy, "no_quote_before_end_s")
+    no_quote_after_start_s: float = of(Strategy, "no_quote_after_start_s")
+    size_e6: int = attrs.field(init=False)
+    times: QuotingTimes = attrs.field(init=False)
 
-    def __init__(
-        self, base_quote_size: float, no_quote_before_end_s: float, no_quote_after_start_s: float
-    ) -> None:
-        self.size_e6 = size_of_e6(base_quote_size)
-        self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
+    def __attrs_post_init__(self) -> None:
+        self.size_e6 = size_of_e6(self.base_quote_size)
+        self.times = QuotingTimes(self.no_quote_after_start_s, self.no_quote_before_end_s)
 
     def quotes(self, view: View) -> tuple[list[Wish], str]:
         """The prices next to the mid on either side, so that the two never meet."""
@@ -49,24 +56,24 @@ class MidMaker:
 
 
 @final
+@attrs.define(eq=False)
 class RandomMaker:
     """The `control_random` maker: prices drawn anew every two seconds of event time.
 
-    A draw is a hash of the market, the time and `seed`: the same events give the same prices.
+    A draw is a hash of the market, the time and `control_seed`: the same events give the same
+    prices.
     """
 
-    __slots__ = ("_seed", "size_e6", "times")
+    base_quote_size: float = of(Strategy, "base_quote_size")
+    no_quote_before_end_s: float = of(Strategy, "no_quote_before_end_s")
+    no_quote_after_start_s: float = of(Strategy, "no_quote_after_start_s")
+    control_seed: int = of(Strategy, "control_seed")
+    size_e6: int = attrs.field(init=False)
+    times: QuotingTimes = attrs.field(init=False)
 
-    def __init__(
-        self,
-        base_quote_size: float,
-        no_quote_before_end_s: float,
-        no_quote_after_start_s: float,
-        seed: int,
-    ) -> None:
-        self.size_e6 = size_of_e6(base_quote_size)
-        self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
-        self._seed = seed
+    def __attrs_post_init__(self) -> None:
+        self.size_e6 = size_of_e6(self.base_quote_size)
+        self.times = QuotingTimes(self.no_quote_after_start_s, self.no_quote_before_end_s)
 
     def quotes(self, view: View) -> tuple[list[Wish], str]:
         """A bid and an ask, each a random number of ticks from the mid."""
@@ -77,7 +84,7 @@ class RandomMaker:
         return _both(view, below, above, quote_size_e6(self.size_e6, view))
 
     def _ticks(self, view: View) -> tuple[int, int]:
-        text = f"{self._seed}:{view.market.spec.market}:{view.ts_ns // HOLD_NS}"
+        text = f"{self.control_seed}:{view.market.spec.market}:{view.ts_ns // HOLD_NS}"
         draw = int.from_bytes(blake2b(text.encode(), digest_size=DRAW_BYTES).digest(), "big")
         low, high = draw % REACH_TICKS, draw // REACH_TICKS % REACH_TICKS
         return 1 + low, 1 + high

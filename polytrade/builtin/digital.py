@@ -8,10 +8,13 @@ difference of two digitals under the one law of the settlement.
 """
 
 from math import sqrt
-from typing import Final, final
+from typing import ClassVar, Final, final
 
-from polytrade.builtin.coherence import ImpliedVolatility
+import attrs
+
+from polytrade.builtin.coherence import SIGMA_BAND, ImpliedVolatility
 from polytrade.builtin.distributions import normal_cdf
+from polytrade.builtin.sections import of
 from polytrade.builtin.settlement import (
     LOOKBACK_MAX,
     Locked,
@@ -21,6 +24,7 @@ from polytrade.builtin.settlement import (
     open_reports,
     spot_law,
 )
+from polytrade.config import Strategy
 from polytrade.core.adaptive import clamp
 from polytrade.core.market import MarketState
 from polytrade.core.reference import SymbolReference
@@ -63,32 +67,30 @@ class _Kept:
 
 
 @final
+@attrs.define(eq=False)
 class Digital:
     """The `digital` model; settings are those of `[strategy]`.
 
-    `implied_weight` is the share of the variance that the other windows of the asset imply
-    (`coherence.py`); 0 leaves the model to its own volatility.
+    `implied_vol_weight` is the share of the variance that options imply (`VolatilityQuoted`) or,
+    where no feed quotes them, the other windows of the asset (`coherence.py`); 0 leaves the model
+    to its own volatility.
     """
 
-    name: Final = "digital"
+    name: ClassVar[str] = "digital"
+    vol_blend: float = of(Strategy, "vol_blend")
+    vol_floor_bps: float = of(Strategy, "vol_floor_bps")
+    vol_cap_bps: float = of(Strategy, "vol_cap_bps")
+    student_dof: float = of(Strategy, "student_dof")
+    provisional_strike_pad: float = of(Strategy, "provisional_strike_pad")
+    implied_vol_weight: float = of(Strategy, "implied_vol_weight", 0.0)
+    vol_floor: float = attrs.field(init=False)
+    vol_cap: float = attrs.field(init=False)
+    _implied: ImpliedVolatility = attrs.field(init=False, factory=ImpliedVolatility)
+    _kept: dict[str, _Kept] = attrs.field(init=False, factory=dict)
 
-    def __init__(
-        self,
-        vol_blend: float,
-        vol_floor_bps: float,
-        vol_cap_bps: float,
-        student_dof: float,
-        provisional_strike_pad: float,
-        implied_weight: float = 0.0,
-    ) -> None:
-        self.vol_blend = vol_blend
-        self.vol_floor = vol_floor_bps * 1e-4
-        self.vol_cap = vol_cap_bps * 1e-4
-        self.student_dof = student_dof
-        self.provisional_strike_pad = provisional_strike_pad
-        self.implied_weight = implied_weight
-        self._implied = ImpliedVolatility()
-        self._kept: dict[str, _Kept] = {}
+    def __attrs_post_init__(self) -> None:
+        self.vol_floor = self.vol_floor_bps * 1e-4
+        self.vol_cap = self.vol_cap_bps * 1e-4
 
     def on_reference(self, reference: SymbolReference, ts_ns: int) -> None:
         """Nothing to keep: the reference holds its own volatility."""
@@ -119,7 +121,7 @@ class Digital:
             return no_estimate("no_quote_settlement_unknown")
         sigma = reference.vol(self.vol_blend, self.vol_floor, self.vol_cap)
         strike = market.strike_e8 / 1e8
-        if self.implied_weight > 0.0:
+        if self.implied_vol_weight > 0.0:
             sigma = self._blended(market, reference, sigma, ts_ns)
         coverage = 1.0
         if spec.settle == "twap":
@@ -195,10 +197,17 @@ class Digital:
         sigma: float,
         ts_ns: int,
     ) -> float:
-        """`sigma` drawn towards what the asset's other windows imply, by `implied_weight`."""
+        """`sigma` drawn towards what options or the asset's other windows imply.
+
+        Either counts within a factor of `sigma`: an option's time is a day, a window's minutes.
+        """
         self._implied.note(market, reference.price, ts_ns)
-        implied = self._implied.sigma(market, sigma, ts_ns)
-        weight = self.implied_weight if implied > 0.0 else 0.0
+        implied = reference.implied_vol(ts_ns)
+        if implied > 0.0:
+            implied = clamp(implied, sigma / SIGMA_BAND, sigma * SIGMA_BAND)
+        else:
+            implied = self._implied.sigma(market, sigma, ts_ns)
+        weight = self.implied_vol_weight if implied > 0.0 else 0.0
         variance = (1.0 - weight) * sigma * sigma + weight * implied * implied
         return min(max(sqrt(variance), self.vol_floor), self.vol_cap)
 

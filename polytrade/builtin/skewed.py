@@ -9,6 +9,9 @@ shared with other makers, and never so near that the least edge at its own price
 from math import ceil, floor
 from typing import Final, final
 
+import attrs
+
+from polytrade.builtin.sections import of
 from polytrade.builtin.sides import (
     GRID_NOISE,
     QuotingTimes,
@@ -21,6 +24,7 @@ from polytrade.builtin.sides import (
     quote_size_e6,
     size_of_e6,
 )
+from polytrade.config import Strategy
 from polytrade.core.adaptive import clamp
 from polytrade.core.events import MarketListed
 from polytrade.core.roles import SAFE, View, Wish
@@ -86,39 +90,28 @@ def rebate_usdc(spec: MarketListed, price: float) -> float:
 
 
 @final
+@attrs.define(eq=False)
 class SkewedMaker:
     """The `skewed` maker; settings are those of `[strategy]`, in its units."""
 
-    __slots__ = (
-        "half_spread",
-        "inventory_skew",
-        "join",
-        "jump_bps",
-        "rewards",
-        "size_e6",
-        "times",
-    )
+    base_quote_size: float = of(Strategy, "base_quote_size")
+    half_spread: float = of(Strategy, "half_spread")
+    inventory_skew: float = of(Strategy, "inventory_skew")
+    join: bool = of(Strategy, "join")
+    jump_bps: float = of(Strategy, "jump_bps")
+    no_quote_before_end_s: float = of(Strategy, "no_quote_before_end_s")
+    no_quote_after_start_s: float = of(Strategy, "no_quote_after_start_s")
+    rewards_min_size: float = of(Strategy, "rewards_min_size", 0.0)
+    rewards_max_spread: float = of(Strategy, "rewards_max_spread", 0.0)
+    rewards_usdc: float = of(Strategy, "rewards_usdc", 0.0)
+    size_e6: int = attrs.field(init=False)
+    times: QuotingTimes = attrs.field(init=False)
+    rewards: Rewards = attrs.field(init=False)
 
-    def __init__(
-        self,
-        base_quote_size: float,
-        half_spread: float,
-        inventory_skew: float,
-        join: bool,
-        jump_bps: float,
-        no_quote_before_end_s: float,
-        no_quote_after_start_s: float,
-        rewards_min_size: float = 0.0,
-        rewards_max_spread: float = 0.0,
-        rewards_usdc: float = 0.0,
-    ) -> None:
-        self.size_e6 = size_of_e6(base_quote_size)
-        self.half_spread = half_spread
-        self.inventory_skew = inventory_skew
-        self.join = join
-        self.jump_bps = jump_bps
-        self.times = QuotingTimes(no_quote_after_start_s, no_quote_before_end_s)
-        self.rewards = Rewards(rewards_min_size, rewards_max_spread, rewards_usdc)
+    def __attrs_post_init__(self) -> None:
+        self.size_e6 = size_of_e6(self.base_quote_size)
+        self.times = QuotingTimes(self.no_quote_after_start_s, self.no_quote_before_end_s)
+        self.rewards = Rewards(self.rewards_min_size, self.rewards_max_spread, self.rewards_usdc)
 
     def quotes(self, view: View) -> tuple[list[Wish], str]:
         """At most one bid and one ask of YES, in whichever token is cheaper to trade."""

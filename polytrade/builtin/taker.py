@@ -12,7 +12,11 @@ edge of many cents is more often the model's error than the market's.
 
 from typing import Final, final
 
+import attrs
+
+from polytrade.builtin.sections import of
 from polytrade.builtin.sides import fee_usdc, size_of_e6
+from polytrade.config import Taker
 from polytrade.core.ids import BUY, NO, SELL, YES
 from polytrade.core.limit_rules import MARKETABLE_MIN_E6
 from polytrade.core.limits import SIZE_STEP_E6
@@ -25,7 +29,7 @@ from polytrade.core.units import (
     size_e6_for_cash_down,
     step_down,
 )
-from polytrade.profiles import Guard, profile_of
+from polytrade.profiles import Guard, Profile, profile_of
 
 LEVELS_MAX: Final = 8
 """Levels that are looked at; a slippage budget of 60 bps seldom spans more than two."""
@@ -81,6 +85,7 @@ def net_edge(side: int, price_e4: int, worth: float, fee: float) -> float:
 
 
 @final
+@attrs.define(eq=False)
 class ProfileTaker:
     """The `profile` taker; settings are those of `[taker]`, in its units.
 
@@ -88,36 +93,26 @@ class ProfileTaker:
     a set of both tokens, and that is another engine's trade.
     """
 
-    __slots__ = (
-        "base_slippage_bps",
-        "base_trigger_bps",
-        "max_edge",
-        "max_notional_e6",
-        "max_spread_e4",
-        "profile",
-        "size_e6",
-        "stale_ns",
-    )
+    trigger_bps: float = of(Taker, "trigger_bps")
+    max_slippage_bps: float = of(Taker, "max_slippage_bps")
+    stale_tick_filter_ms: int = of(Taker, "stale_tick_filter_ms")
+    market_tier_profile: str = of(Taker, "market_tier_profile")
+    base_size: float = of(Taker, "base_size")
+    max_notional: float = of(Taker, "max_notional")
+    max_spread: float = of(Taker, "max_spread")
+    max_edge: float = of(Taker, "max_edge")
+    stale_ns: int = attrs.field(init=False)
+    profile: Profile = attrs.field(init=False)
+    size_e6: int = attrs.field(init=False)
+    max_notional_e6: int = attrs.field(init=False)
+    max_spread_e4: int = attrs.field(init=False)
 
-    def __init__(
-        self,
-        trigger_bps: float,
-        max_slippage_bps: float,
-        stale_tick_filter_ms: int,
-        market_tier_profile: str,
-        base_size: float,
-        max_notional: float,
-        max_spread: float,
-        max_edge: float,
-    ) -> None:
-        self.base_trigger_bps = trigger_bps
-        self.base_slippage_bps = max_slippage_bps
-        self.stale_ns = stale_tick_filter_ms * MS_NS
-        self.profile = profile_of(market_tier_profile)
-        self.size_e6 = size_of_e6(base_size)
-        self.max_notional_e6 = round(max_notional * ONE_E6)
-        self.max_spread_e4 = round(max_spread * ONE_E4)
-        self.max_edge = max_edge
+    def __attrs_post_init__(self) -> None:
+        self.stale_ns = self.stale_tick_filter_ms * MS_NS
+        self.profile = profile_of(self.market_tier_profile)
+        self.size_e6 = size_of_e6(self.base_size)
+        self.max_notional_e6 = round(self.max_notional * ONE_E6)
+        self.max_spread_e4 = round(self.max_spread * ONE_E4)
 
     def takes(self, view: View) -> tuple[list[Wish], str]:
         """One order for what stands on the wrong side of fair value by the trigger or more."""
@@ -160,9 +155,9 @@ class ProfileTaker:
         """Walk the levels that `side` of YES meets, as an order of `token`."""
         book, spec, estimate = view.market.book, view.market.spec, view.estimate
         guard = self.profile.guard(spec.symbol)
-        trigger = trigger_bps(self.base_trigger_bps, view.progress, view.no_quote_rate, guard)
+        trigger = trigger_bps(self.trigger_bps, view.progress, view.no_quote_rate, guard)
         slippage = slippage_bps(
-            self.base_slippage_bps,
+            self.max_slippage_bps,
             view.progress,
             view.no_quote_rate,
             self.profile.aggressive,
@@ -206,3 +201,13 @@ class ProfileTaker:
             return [], "no_take_notional"
         edge_bps = earned / spent_e6 * 1e4
         return [Wish(token, own_side, limit_e4, whole_e6, edge_bps, TAKER)], ""
+
+
+@final
+@attrs.define(eq=False)
+class Nothing:
+    """The `none` taker."""
+
+    def takes(self, view: View) -> tuple[list[Wish], str]:
+        """Nothing."""
+        return [], "no_take_off"

@@ -23,4 +23,11 @@ DAEMON: Final = (
     Metric("queue_depth", GAUGE, "items", "Items waiting", ("queue",)),
     Metric("queue_depth_peak", GAUGE, "items", "Most items that ever waited", ("queue",)),
     Metric("queue_dropped_total", COUNTER, "items", "Items dropped, queue full", ("queue",)),
+    Metric("generation", GAUGE, "1", "The configuration's generation in force"),
+    Metric("reloads_total", COUNTER, "reloads", "Reloads by result", ("result",)),
+    Metric("rollbacks_by_guard_total", COUNTER, "reloads", "Reloads that the guard rolled back"),
+    Metric("swap_pause_ms", GAUGE, "ms", "How long the newest swap held the engine up"),
+    Metric("plugin_faults", GAUGE, "1", "Plugin of a role out of service", ("role",)),
+    Metric("plugin_overruns_total", COUNTER, "calls", "Plugin calls over their time budget"),
+    Metric("plugin_quarantines_total", COUNTER, "1", "Plugins taken out for overruns"),
 )

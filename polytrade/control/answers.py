@@ -13,7 +13,8 @@ import orjson
 
 from polytrade.core.units import MS_NS, ONE_E6, SECOND_NS, decimal_text
 from polytrade.metrics import METRICS, SUMMARY
-from polytrade.runtime.status import Closed, DaemonStatus, FlattenReply, Left, MarketRow, OrderRow
+from polytrade.runtime.command_requests import Closed, FlattenReply, Left
+from polytrade.runtime.status import DaemonStatus, MarketRow, OrderRow
 
 COUNTED_QUALITY: Final = (
     "data_valid_ratio",
@@ -76,6 +77,9 @@ def health(status: DaemonStatus) -> dict[str, Any]:
         "version": status.version,
         "run_id": status.run_id,
         "uptime_sec": number(status.uptime_ns // MS_NS, 3),
+        "generation": status.reloads.generation,
+        "faults": [attrs.asdict(fault) for fault in status.faults],
+        "warnings": status.warnings,
         "tasks": [attrs.asdict(task) for task in status.tasks],
         "feeds": [attrs.asdict(feed) for feed in status.feeds],
         "hosts": [

@@ -18,8 +18,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from polytrade.config import Control
 from polytrade.control.auth import check_bind, host_fits, origin_fits, token_fits
 from polytrade.control.errors import Fault, FaultError
+from polytrade.control.reload_routes import add_reloads
 from polytrade.control.routes import add_commands, add_reads, add_reports
-from polytrade.runtime.status import Commands, DaemonStatus
+from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.status import DaemonStatus
 
 READS_MAX: Final = 8
 """Reads at once: each takes about 1 ms of the loop (limits 5), so a burst holds it 8 ms at most."""
@@ -120,6 +122,7 @@ def create_app(
     add_reads(app, read)
     add_reports(app, commands.reports)
     add_commands(app, commands)
+    add_reloads(app, commands.reloads)
     return app
 
 

@@ -9,18 +9,13 @@ import hashlib
 import hmac
 import ipaddress
 import os
-import stat
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from polytrade.config import Control
 from polytrade.errors import ConfigError, Problem
 from polytrade.runtime.logs import register_secret
-
-TOKEN_BYTES_MAX: Final = 4096
-"""The largest token file: far beyond any token, far below any mistake such as a device."""
+from polytrade.secrets import find_secret
 
 
 def load_token(config: Control, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -29,12 +24,10 @@ def load_token(config: Control, environ: Mapping[str, str] = os.environ) -> str 
     It is registered as a secret of the logs. ConfigError when the file is missing, empty, not text
     or open to others than its owner.
     """
-    token = environ.get(config.token_env, "").strip() if config.token_env else ""
-    if not token and config.token_file:
-        token = _read_token(Path(config.token_file))
-    if not token:
-        return None
-    register_secret(token)
+    path = "control.token_file" if config.token_file else "control.token_env"
+    token = find_secret(config.token_env, config.token_file, path=path, environ=environ)
+    if token is not None:
+        register_secret(token)
     return token
 
 
@@ -82,22 +75,3 @@ def origin_fits(origin: str | None, host: str) -> bool:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def _read_token(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
-            raw = stream.read(TOKEN_BYTES_MAX + 1)
-        text = raw.decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _token_file(f"expected a readable text file, found {type(error).__name__}") from None
-    if mode & 0o077:
-        raise _token_file(f"expected mode 0600, found {mode:04o}: others can read the token")
-    if not text or len(raw) > TOKEN_BYTES_MAX or any(char.isspace() for char in text):
-        raise _token_file(f"expected one token of at most {TOKEN_BYTES_MAX} bytes, found another")
-    return text
-
-
-def _token_file(message: str) -> ConfigError:
-    return ConfigError(Problem(message, "control.token_file", "a file of mode 0600"))

@@ -8,27 +8,31 @@ import orjson
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """Why a request got no answer; `field` and `allowed` name what to change, where that helps."""
+    """Why a request got no answer; `field` and `allowed` name what to change, where that helps.
+
+    `step` and `plugin` say how far a reload came, and are left out elsewhere.
+    """
 
     status: int
     code: str
     message: str
     field: str = ""
     allowed: str = ""
+    step: str = ""
+    plugin: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
     def body(self) -> bytes:
         """The JSON of the contract."""
-        return orjson.dumps(
-            {
-                "error": {
-                    "code": self.code,
-                    "message": self.message,
-                    "field": self.field,
-                    "allowed": self.allowed,
-                }
-            }
-        )
+        error = {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "allowed": self.allowed,
+        }
+        if self.step:
+            error |= {"step": self.step, "plugin": self.plugin}
+        return orjson.dumps({"error": error})
 
 
 @final

@@ -12,12 +12,16 @@ import trio
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from polytrade.hookspecs import RISK_RULE
+from polytrade.lineup import ROLES
 from polytrade.metrics import METRICS, SUMMARY, TABLE, Metric, Quantiles, Readings
 from polytrade.runtime.status import DaemonStatus, MarketRow
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_S: Final = 1.0
 """A page this young is served again: scrapers ask every 5 to 60 s."""
+ROLES_TOLD: Final = (*ROLES, RISK_RULE)
+"""Roles whose plugins may be out of service."""
 SLICE: Final = 250
 """Series written between two checkpoints: about 0.2 ms (limits 5)."""
 
@@ -166,6 +170,15 @@ def _daemon(out: Readings, status: DaemonStatus) -> None:
         out.put("queue_depth", queue.depth, queue.name)
         out.put("queue_depth_peak", queue.peak, queue.name)
         out.put("queue_dropped_total", queue.dropped, queue.name)
+    out.put("generation", status.reloads.generation)
+    out.put("reloads_total", status.reloads.applied, "applied")
+    out.put("reloads_total", status.reloads.refused, "refused")
+    out.put("rollbacks_by_guard_total", status.reloads.rolled_back)
+    out.put("swap_pause_ms", status.reloads.swap_pause_us / 1e3)
+    out.put("plugin_overruns_total", status.reloads.overruns)
+    out.put("plugin_quarantines_total", status.reloads.quarantined)
+    for role in ROLES_TOLD:
+        out.put("plugin_faults", int(any(fault.role == role for fault in status.faults)), role)
     for state in ("cold", "synced", "suspect", "stale"):
         count = sum(market.book_state == state for market in status.markets)
         out.put("books", count, state)

@@ -11,8 +11,9 @@ from polytrade.control import answers
 from polytrade.control.errors import Fault, FaultError
 from polytrade.control.exposition import CONTENT_TYPE, MetricsPage
 from polytrade.control.schema import EmptyBody, ResumeBody, parse_body
+from polytrade.runtime.command_requests import Commands, Refusal
 from polytrade.runtime.report_requests import Reports
-from polytrade.runtime.status import Commands, DaemonStatus, Refusal
+from polytrade.runtime.status import DaemonStatus
 
 T = TypeVar("T")
 
@@ -32,6 +33,16 @@ ENDPOINTS: Final[Mapping[str, str]] = {
     "POST /control/resume": 'quote again; {"clear_halt": true} also leaves a halt',
     "POST /control/flatten": "cancel every order, then close every position",
     "POST /control/reset_shadow": "begin a new measuring window",
+    "GET /plugins": "every plugin: version, what it offers, what is in use, what is wrong",
+    "GET /control/history": "reloads that were accepted or refused, newest last",
+    "POST /control/reload_strategy": "maker and fair value: fields, plugin, code, settings",
+    "POST /control/reload_taker": "the taker: fields, plugin, code, settings",
+    "POST /control/reload_allocator": "the allocator: fields, plugin, code, settings",
+    "POST /control/reload_risk": "limits",
+    "POST /control/reload_toxicity": "when a market costs too much to trade",
+    "POST /control/reload_perf_profile": "queues and batches of the files",
+    "POST /control/reload_plugins": "what pip changed; feeds, risk rules, notifiers, code",
+    "POST /plugins/rollback": "what was in force before the last reload",
 }
 """What there is, as `GET /` tells it."""
 

@@ -5,7 +5,7 @@ A body that is not one JSON object, has an unknown field, a wrong type or a valu
 configuration files (`strict.py`), because the classes are of the same kind.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -32,8 +32,13 @@ class ResumeBody:
 
 def parse_body(kind: type[T], raw: bytes) -> T:
     """The body as `kind`; no body at all is the empty object. FaultError otherwise."""
+    return structured(kind, parse_object(raw))
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a body; no body at all is the empty one. FaultError otherwise."""
     if not raw.strip():
-        return structure_section(kind, {}, "")
+        return {}
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -54,6 +59,11 @@ def parse_body(kind: type[T], raw: bytes) -> T:
                 allowed="a JSON object",
             )
         )
+    return value
+
+
+def structured(kind: type[T], value: dict[str, Any]) -> T:
+    """The object as `kind`, an attrs class of settings; FaultError names the field otherwise."""
     try:
         return structure_section(kind, value, "")
     except ConfigError as error:

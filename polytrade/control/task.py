@@ -11,7 +11,8 @@ from polytrade.control.app import create_app
 from polytrade.control.auth import check_bind, load_token
 from polytrade.control.serve import serve
 from polytrade.errors import ConfigError, Problem
-from polytrade.runtime.status import Commands, DaemonStatus
+from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.status import DaemonStatus
 
 log = structlog.get_logger(__name__)
 

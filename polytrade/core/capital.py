@@ -77,12 +77,12 @@ class Capital:
         self._by_market: dict[str, list[int]] = {}
         self._at_work = [0, 0, 0]
         self._seen = (-1, -1, -1)
-        self.rewire(settings, allocator)
-
-    def rewire(self, settings: EngineSettings, allocator: Allocator) -> None:
-        """Share by other weights and another allocator; what is at work stays."""
-        self._settings = settings
         self._allocator = allocator
+        self.configure(settings)
+
+    def configure(self, settings: EngineSettings) -> None:
+        """Share by other weights; what is at work stays."""
+        self._settings = settings
         self.weights = (settings.maker_weight, settings.taker_weight, settings.arb_weight)
 
     def filled(self, order: Order, size_e6: int) -> None:

@@ -1,9 +1,10 @@
 """The life cycle of markets: listed, open, ended, resolved, and forgotten: memory stays flat."""
 
+from collections.abc import Iterator
 from typing import Final, final
 
 from polytrade.core.effects import Effect, PhaseChanged
-from polytrade.core.events import MarketListed, MarketResolved
+from polytrade.core.events import FeedDown, FeedGap, MarketListed, MarketResolved
 from polytrade.core.ledger import Booked, Ledger, Mark
 from polytrade.core.limits import RiskState
 from polytrade.core.market import (
@@ -19,6 +20,7 @@ from polytrade.core.quoting import Quoter
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import FairValue
 from polytrade.core.settings import EngineSettings
+from polytrade.core.trust import STALE, SUSPECT
 from polytrade.core.units import MS_NS, SECOND_NS
 
 FORGET_AFTER_NS: Final = 600 * SECOND_NS
@@ -61,7 +63,8 @@ class Cycle:
         quality: Quality,
         by_symbol: dict[str, list[MarketState]],
     ) -> None:
-        self.rewire(settings, fair)
+        self._settings = settings
+        self._fair = fair
         self._references = references
         self._orders = orders
         self._ledger = ledger
@@ -72,10 +75,12 @@ class Cycle:
         self.by_symbol = by_symbol
         self.retired: dict[str, int] = {}
 
-    def rewire(self, settings: EngineSettings, fair: FairValue) -> None:
-        """Go on by other settings and another model; the markets stay."""
+    def configure(self, settings: EngineSettings) -> None:
+        """Go on by other settings; the markets stay."""
         self._settings = settings
-        self._fair = fair
+        for reference in self._references.values():
+            reference.vol_fast_s = settings.vol_fast_s
+            reference.vol_slow_s = settings.vol_slow_s
 
     def listed(self, event: MarketListed) -> MarketState:
         """The market of a listing: new, or with its changed terms."""
@@ -93,6 +98,15 @@ class Cycle:
         else:
             market.relist(event)
         return market
+
+    def reference(self, symbol: str) -> SymbolReference:
+        """What is known of a symbol's price, made when somebody first speaks of it."""
+        reference = self._references.get(symbol)
+        if reference is None:
+            settings = self._settings
+            reference = SymbolReference(symbol, settings.vol_fast_s, settings.vol_slow_s)
+            self._references[symbol] = reference
+        return reference
 
     def advance(self, market: MarketState, ts_ns: int, effects: list[Effect]) -> bool:
         """Move a market to the phase of this time; whether it changed."""
@@ -125,6 +139,24 @@ class Cycle:
         market.phase = REDEEMED
         effects.append(PhaseChanged(event.market, REDEEMED))
         self.retired[event.market] = event.ts_ns
+
+    def lost(self, event: FeedGap | FeedDown) -> Iterator[MarketState]:
+        """Doubt the books that a loss of their feed concerns: those whose trust changed."""
+        if not event.source.startswith(self._settings.book_source):
+            return
+        down = isinstance(event, FeedDown)
+        state = STALE if down or event.reason == "disconnected" else SUSPECT
+        names = (
+            [event.market] if isinstance(event, FeedGap) and event.market else list(self.markets)
+        )
+        for name in names:
+            market = self.markets.get(name)
+            if market is None:
+                continue
+            before = market.trust.state
+            market.trust.on_loss(state, event.reason)
+            if market.trust.state != before:
+                yield market
 
     def marks(self) -> dict[str, Mark]:
         """Where each unresolved market's YES trades, or traded last; without the never traded."""

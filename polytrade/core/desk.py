@@ -2,6 +2,7 @@
 
 from typing import Final, final
 
+from polytrade.core.crew import Crew
 from polytrade.core.effects import CancelOrder, Effect, PlaceOrder, Refused
 from polytrade.core.ids import BUY, SELL, YES
 from polytrade.core.ledger import Ledger
@@ -36,9 +37,12 @@ SENT: Final = ""
 class Desk:
     """Sends orders and cancels. `refusals` counts refused wishes by the limit that stopped them,
     `sent_e6` is the size of the order sent last.
+
+    The risk rules of `crew` are asked about what passed every limit.
     """
 
     __slots__ = (
+        "_crew",
         "_last_refusal",
         "_ledger",
         "_next_order",
@@ -49,7 +53,10 @@ class Desk:
         "sent_e6",
     )
 
-    def __init__(self, orders: Orders, ledger: Ledger, risk: RiskState) -> None:
+    def __init__(
+        self, orders: Orders, ledger: Ledger, risk: RiskState, crew: Crew | None = None
+    ) -> None:
+        self._crew = crew
         self._orders = orders
         self._ledger = ledger
         self._risk = risk
@@ -107,7 +114,7 @@ class Desk:
 
         A refusal is an effect when it is not the one said last of this side of the market.
         """
-        answer = check(request, context)
+        answer = check(request, context, self._crew)
         if isinstance(answer, Blocked):
             return self._refuse(answer, effects)
         self._open(answer, context, effects)
@@ -117,7 +124,7 @@ class Desk:
         self, first: Request, second: Request, context: Context, effects: list[Effect]
     ) -> str:
         """Send two orders of one market, of one size, or neither: SENT, or the limit."""
-        answer = check_pair(first, second, context)
+        answer = check_pair(first, second, context, self._crew)
         if isinstance(answer, Blocked):
             return self._refuse(answer, effects)
         for approved in answer:

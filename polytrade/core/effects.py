@@ -237,3 +237,19 @@ class Alarmed(Effect):
     def __init__(self, name: str, detail: str) -> None:
         self.name = name
         self.detail = detail
+
+
+@final
+class PluginFaulted(Effect):
+    """The plugin `name` of a role failed and is out of service until that role is swapped; at a
+    swap: the state of its predecessor was not handed over, and it began anew.
+    """
+
+    TAG: ClassVar[str] = "plugin_faulted"
+    FIELDS: ClassVar[tuple[str, ...]] = ("role", "name", "why")
+    __slots__ = ("name", "role", "why")
+
+    def __init__(self, role: str, name: str, why: str) -> None:
+        self.role = role
+        self.name = name
+        self.why = why

@@ -11,6 +11,7 @@ from typing import Final, final
 
 from polytrade.core.book import MATCHED, MISMATCHED, UNCHECKABLE
 from polytrade.core.booking import MONEY_EVENTS, ORDER_EVENTS, Booker
+from polytrade.core.crew import Crew, Rules
 from polytrade.core.cycle import Cycle
 from polytrade.core.effects import (
     Alarmed,
@@ -29,16 +30,19 @@ from polytrade.core.events import (
     FeedDown,
     FeedGap,
     FlattenRequested,
+    LineupSwapped,
     MarketListed,
     MarketResolved,
     ModeSet,
     PairsSplit,
     PauseSet,
+    PluginQuarantined,
     ReferenceTicked,
     RunStarted,
     ShadowReset,
     TickSizeChanged,
     TradePrinted,
+    VolatilityQuoted,
 )
 from polytrade.core.ids import YES
 from polytrade.core.learning import Learner
@@ -51,7 +55,7 @@ from polytrade.core.quoting import Quoter
 from polytrade.core.reference import SymbolReference
 from polytrade.core.roles import Allocator, FairValue, FullShare, Maker, NoTaker, Taker
 from polytrade.core.settings import EngineSettings
-from polytrade.core.trust import COLD, STALE, SUSPECT
+from polytrade.core.trust import COLD, SUSPECT
 from polytrade.core.units import MS_NS, SECOND_NS
 
 __all__ = ["ORDER_EVENTS", "Engine"]
@@ -80,23 +84,18 @@ class Engine:
         allocator: Allocator | None = None,
     ) -> None:
         self.settings = settings
-        self.fair = fair
+        self.crew = Crew(
+            fair,
+            maker,
+            taker if taker is not None else NoTaker(),
+            allocator if allocator is not None else FullShare(),
+        )
         self.references: dict[str, SymbolReference] = {}
         self.orders = Orders()
         self.ledger = ledger
         self.risk = risk
         by_symbol: dict[str, list[MarketState]] = {}
-        self.quoter = Quoter(
-            settings,
-            fair,
-            maker,
-            taker if taker is not None else NoTaker(),
-            allocator if allocator is not None else FullShare(),
-            by_symbol,
-            self.orders,
-            ledger,
-            risk,
-        )
+        self.quoter = Quoter(settings, self.crew, by_symbol, self.orders, ledger, risk)
         self.toxicity = self.quoter.toxicity
         self.ts_ns = 0
         self.events = 0
@@ -104,7 +103,7 @@ class Engine:
         self._quality = Quality()
         self._cycle = Cycle(
             settings,
-            fair,
+            self.crew,
             self.references,
             self.orders,
             ledger,
@@ -127,19 +126,29 @@ class Engine:
         maker: Maker,
         taker: Taker,
         allocator: Allocator,
+        rules: Rules = (),
+        names: dict[str, str] | None = None,
     ) -> None:
         """Decide by other settings and plugins from the next event on; call it between two.
 
         Everything that happened stays: orders, money, books, measures, running cooldowns. How books
-        are checked (`hash_mode`, `reorder_ns`) changes for markets listed from now on.
+        are checked (`hash_mode`, `reorder_ns`) changes for markets listed from now on. `names` are
+        those of the plugins by role.
         """
         self.settings = settings
-        self.fair = fair
-        for reference in self.references.values():
-            reference.vol_fast_s = settings.vol_fast_s
-            reference.vol_slow_s = settings.vol_slow_s
-        self._cycle.rewire(settings, fair)
-        self.quoter.rewire(settings, fair, maker, taker, allocator)
+        self._cycle.configure(settings)
+        self.quoter.configure(settings)
+        self.crew.rewire(fair, maker, taker, allocator, rules, names or {})
+
+    @property
+    def fair(self) -> FairValue:
+        """The fair value in force, even when it is out of service."""
+        return self.crew.fair
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """The roles that are out of service, and why."""
+        return self.crew.faults
 
     @property
     def fills(self) -> int:
@@ -173,6 +182,9 @@ class Engine:
             self._on_best(event)
         else:
             self._on_rare(event, effects)
+        while self.crew.news:
+            self.mode_why = self.crew.tell(self.risk, effects) or self.mode_why
+            self._decide_all(effects)
         return effects
 
     def _on_rare(self, event: Event, effects: list[Effect]) -> None:
@@ -188,6 +200,8 @@ class Engine:
             self._on_tick_size(event, effects)
         elif isinstance(event, FeedGap | FeedDown):
             self._on_loss(event, effects)
+        elif isinstance(event, PluginQuarantined):
+            self.crew.quarantine(event.role, event.why)
         elif isinstance(event, ModeSet):
             if event.mode == RUN and self.risk.mode == HALT:
                 self.risk.clear_stops()
@@ -195,13 +209,16 @@ class Engine:
             self.mode_why = event.why
             effects.append(Alarmed("mode", f"{event.mode}: {event.why}"))
             self._decide_all(effects)
-        elif isinstance(event, PauseSet):
-            self.risk.paused = event.paused
+        elif isinstance(event, PauseSet | LineupSwapped):
+            if isinstance(event, PauseSet):
+                self.risk.paused = event.paused
             self._decide_all(effects)
         elif isinstance(event, FlattenRequested):
             self.risk.paused = True
             self.quoter.flatten(list(self.markets), event.slippage_e4)
             self._decide_all(effects)
+        elif isinstance(event, VolatilityQuoted):
+            self._cycle.reference(event.symbol).quote(event)
         elif isinstance(event, ClockSkewMeasured):
             self.risk.clock_skew_ms = event.skew_ms
         elif isinstance(event, ShadowReset):
@@ -277,15 +294,11 @@ class Engine:
         effects.append(RequestSnapshot(market.spec.market, reason))
 
     def _on_reference(self, event: ReferenceTicked, effects: list[Effect]) -> None:
-        reference = self.references.get(event.symbol)
-        if reference is None:
-            settings = self.settings
-            reference = SymbolReference(event.symbol, settings.vol_fast_s, settings.vol_slow_s)
-            self.references[event.symbol] = reference
+        reference = self._cycle.reference(event.symbol)
         price, heard_ns = reference.price, reference.ts_ns
         if not reference.apply(event):
             return
-        self.fair.on_reference(reference, event.ts_ns)
+        self.crew.on_reference(reference, event.ts_ns)
         if reference.price == price and event.ts_ns - heard_ns < DECIDE_EVERY_NS:
             return  # most ticks of a touch repeat its price; time alone has its own turn
         for market in self._cycle.by_symbol.get(event.symbol, ()):
@@ -294,21 +307,8 @@ class Engine:
 
     def _on_loss(self, event: FeedGap | FeedDown, effects: list[Effect]) -> None:
         self._quality.gaps += 1
-        if not event.source.startswith(self.settings.book_source):
-            return
-        down = isinstance(event, FeedDown)
-        state = STALE if down or event.reason == "disconnected" else SUSPECT
-        names = (
-            [event.market] if isinstance(event, FeedGap) and event.market else list(self.markets)
-        )
-        for name in names:
-            market = self.markets.get(name)
-            if market is None:
-                continue
-            before = market.trust.state
-            market.trust.on_loss(state, event.reason)
-            if market.trust.state != before:
-                self._on_trust(market, effects)
+        for market in self._cycle.lost(event):
+            self._on_trust(market, effects)
 
     # -- life cycle -----------------------------------------------------------------------------
 

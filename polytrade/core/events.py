@@ -410,6 +410,42 @@ class ReferenceTicked(Event):
 
 
 @final
+class VolatilityQuoted(Event):
+    """The volatility of a symbol (`BTC`) that a source's options imply from now to `expiry_ns`.
+
+    `sigma` is that of log returns over a year of 365 days: 0.55 is 55 %. `venue_ts_ms` is the
+    source's own time, 0 where it gives none.
+    """
+
+    TAG: ClassVar[str] = "volatility_quoted"
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "ts_ns",
+        "source",
+        "symbol",
+        "sigma",
+        "expiry_ns",
+        "venue_ts_ms",
+    )
+    __slots__ = ("expiry_ns", "sigma", "source", "symbol", "venue_ts_ms")
+
+    def __init__(
+        self,
+        ts_ns: int,
+        source: str,
+        symbol: str,
+        sigma: float,
+        expiry_ns: int,
+        venue_ts_ms: int,
+    ) -> None:
+        self.ts_ns = ts_ns
+        self.source = source
+        self.symbol = symbol
+        self.sigma = sigma
+        self.expiry_ns = expiry_ns
+        self.venue_ts_ms = venue_ts_ms
+
+
+@final
 class FeedUp(Event):
     """A feed's connection is open and subscribed."""
 
@@ -687,20 +723,37 @@ class ShadowReset(Event):
 
 
 @final
-class SettingsChanged(Event):
-    """Settings of one configuration section changed; `patch` is compact JSON of the changed
-    fields.
+class LineupSwapped(Event):
+    """Other settings and plugins are in force from here on: the configuration's generation.
+
+    `config` is compact JSON of the sections that were set, each whole; `plugins` compact JSON of
+    the plugins in use, name to version and digest; `why` says who wanted it and what for.
     """
 
-    TAG: ClassVar[str] = "settings_changed"
-    FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "section", "patch", "generation")
-    __slots__ = ("generation", "patch", "section")
+    TAG: ClassVar[str] = "lineup_swapped"
+    FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "generation", "config", "plugins", "why")
+    __slots__ = ("config", "generation", "plugins", "why")
 
-    def __init__(self, ts_ns: int, section: str, patch: str, generation: int) -> None:
+    def __init__(self, ts_ns: int, generation: int, config: str, plugins: str, why: str) -> None:
         self.ts_ns = ts_ns
-        self.section = section
-        self.patch = patch
         self.generation = generation
+        self.config = config
+        self.plugins = plugins
+        self.why = why
+
+
+@final
+class PluginQuarantined(Event):
+    """The shell takes the plugin of a role out of service: it took too long, again and again."""
+
+    TAG: ClassVar[str] = "plugin_quarantined"
+    FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "role", "why")
+    __slots__ = ("role", "why")
+
+    def __init__(self, ts_ns: int, role: str, why: str) -> None:
+        self.ts_ns = ts_ns
+        self.role = role
+        self.why = why
 
 
 @final
@@ -743,6 +796,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
         BestQuoted,
         TickSizeChanged,
         ReferenceTicked,
+        VolatilityQuoted,
         FeedUp,
         FeedDown,
         FeedGap,
@@ -761,7 +815,8 @@ EVENTS: Final[dict[str, type[Event]]] = {
         PauseSet,
         FlattenRequested,
         ShadowReset,
-        SettingsChanged,
+        LineupSwapped,
+        PluginQuarantined,
         ClockSkewMeasured,
         RecordsLost,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 from polytrade.core import limit_rules as rules
+from polytrade.core.crew import Crew
 from polytrade.core.limit_rules import Verdict, too_small
 from polytrade.core.risk import (
     FLATTEN,
@@ -176,25 +177,29 @@ OF_ORDER: Final = LIMITS[len(STANDING) :]
 """Those that look at the order."""
 
 
-def check(request: Request, context: Context) -> Approved | Blocked:
-    """Put the request through every limit in order.
+def check(request: Request, context: Context, crew: Crew | None = None) -> Approved | Blocked:
+    """Put the request through every limit in order, then through the risk rules of `crew`.
 
     An approval takes a token of both rate budgets. A block by `loss_streak` acknowledges the
     streak: the cooldown it started goes on under its own name.
     """
     answer = _pass(request, context, request.size_e6)
     if isinstance(answer, Approved):
+        if crew is not None and crew.rules:
+            refused = _vetoed(answer, context, crew)
+            if refused is not None:
+                return refused
         context.risk.take(request.market, context.ts_ns)
     return answer
 
 
 def check_pair(
-    first: Request, second: Request, context: Context
+    first: Request, second: Request, context: Context, crew: Crew | None = None
 ) -> tuple[Approved, Approved] | Blocked:
     """Put two orders of one market through as one: both of one size, or neither.
 
     Each must pass alone (the other may fail to fill), and the money and the rate budgets must do
-    for both. An approval takes two tokens.
+    for both; then each is put to the risk rules of `crew`. An approval takes two tokens.
     """
     assert first.market == second.market, f"expected one market, found {second.market}"
     size_e6 = min(first.size_e6, second.size_e6)
@@ -216,9 +221,35 @@ def check_pair(
         return Blocked(second, "rate_budget_global", "the order budget does not do for both")
     if not context.risk.market_ready(first.market, context.ts_ns, 2):
         return Blocked(second, "rate_budget_market", "the order budget does not do for both")
+    if crew is not None and crew.rules:
+        for approved in (one, other):
+            refused = _vetoed(approved, context, crew)
+            if refused is not None:
+                return refused
     context.risk.take(first.market, context.ts_ns)
     context.risk.take(first.market, context.ts_ns)
     return one, other
+
+
+def _vetoed(approved: Approved, context: Context, crew: Crew) -> Blocked | None:
+    """The refusal by a risk rule, which is asked about the size that would be sent."""
+    request = approved.request
+    asked = request
+    if approved.size_e6 != request.size_e6:
+        asked = Request(
+            request.market,
+            request.token,
+            request.side,
+            request.price_e4,
+            approved.size_e6,
+            request.tif,
+            request.post_only,
+            request.engine,
+            request.edge_bps,
+            request.expires_ns,
+        )
+    limit, why = crew.refusal(asked, context)
+    return Blocked(request, limit, why) if limit else None
 
 
 def _pass(request: Request, context: Context, wanted_e6: int) -> Approved | Blocked:

@@ -4,6 +4,7 @@ from typing import final
 
 from polytrade.core.accounts import Account
 from polytrade.core.capital import Capital
+from polytrade.core.crew import Crew
 from polytrade.core.desk import Desk
 from polytrade.core.effects import Effect, QuoteStateChanged
 from polytrade.core.flattening import Flattener
@@ -18,12 +19,8 @@ from polytrade.core.resting import Resting
 from polytrade.core.roles import (
     DANGER,
     MAKER,
-    Allocator,
     Estimate,
-    FairValue,
     Inventory,
-    Maker,
-    Taker,
     View,
     Wish,
     no_estimate,
@@ -38,11 +35,10 @@ class Quoter:
     """Decides one market at a time; the engine says when."""
 
     __slots__ = (
+        "_crew",
         "_desk",
-        "_fair",
         "_flattener",
         "_ledger",
-        "_maker",
         "_merger",
         "_orders",
         "_resting",
@@ -56,44 +52,31 @@ class Quoter:
     def __init__(
         self,
         settings: EngineSettings,
-        fair: FairValue,
-        maker: Maker,
-        taker: Taker,
-        allocator: Allocator,
+        crew: Crew,
         by_symbol: dict[str, list[MarketState]],
         orders: Orders,
         ledger: Ledger,
         risk: RiskState,
     ) -> None:
-        self._fair = fair
-        self._maker = maker
+        self._crew = crew
         self._orders = orders
         self._ledger = ledger
-        self._desk = Desk(orders, ledger, risk)
+        self._desk = Desk(orders, ledger, risk, crew)
         self._flattener = Flattener(self._desk)
         self._merger = Merger(settings.merge_at_e6)
         self._resting = Resting(settings, orders, risk, self._desk, self._merger)
-        self.capital = Capital(settings, allocator, by_symbol, orders, ledger, risk)
-        self.taking = Taking(settings, taker, self._desk, self.capital)
+        self.capital = Capital(settings, crew, by_symbol, orders, ledger, risk)
+        self.taking = Taking(settings, crew, self._desk, self.capital)
         self.pairs = Pairs(settings.pairs, orders, ledger, self._desk, self.capital)
         self.toxicity = Toxicity(settings.toxicity)
         self.decisions = 0
 
-    def rewire(
-        self,
-        settings: EngineSettings,
-        fair: FairValue,
-        maker: Maker,
-        taker: Taker,
-        allocator: Allocator,
-    ) -> None:
-        """Decide by other settings and plugins; everything that happened stays."""
-        self._fair = fair
-        self._maker = maker
+    def configure(self, settings: EngineSettings) -> None:
+        """Decide by other settings; everything that happened stays."""
         self._resting.configure(settings)
         self._merger.configure(settings.merge_at_e6)
-        self.capital.rewire(settings, allocator)
-        self.taking.rewire(settings, taker)
+        self.capital.configure(settings)
+        self.taking.configure(settings)
         self.pairs.configure(settings.pairs)
         self.toxicity.apply(settings.toxicity)
 
@@ -124,7 +107,7 @@ class Quoter:
             self._merger.pursue(market, account, flattening or pairing, ts_ns, effects)
         resting = self._orders.of_market(name)
         if market.phase == OPEN:
-            estimate = self._fair.estimate(market, reference, ts_ns)
+            estimate = self._crew.estimate(market, reference, ts_ns)
         else:
             estimate = no_estimate(f"no_quote_{market.phase}")
         market.fair = estimate.fair if estimate.ok else -1.0
@@ -229,7 +212,7 @@ class Quoter:
         """What the maker wants, at the sizes that are wanted, or why nothing."""
         if barred:
             return [], f"no_quote_{barred}"
-        wishes, reason = self._maker.quotes(view)
+        wishes, reason = self._crew.quotes(view)
         self.toxicity.decided(account.market, bool(wishes), view.ts_ns)
         if not wishes:
             return [], reason

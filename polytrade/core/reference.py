@@ -9,7 +9,7 @@ from bisect import bisect_right
 from math import exp, log, sqrt
 from typing import Final, final
 
-from polytrade.core.events import ReferenceTicked
+from polytrade.core.events import ReferenceTicked, VolatilityQuoted
 from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
 from polytrade.core.units import MS_NS, SECOND_NS
 
@@ -38,6 +38,12 @@ SAMPLE_NS: Final = SECOND_NS
 SOURCE_SILENT_NS: Final = 3 * SECOND_NS
 """A fast source silent for this long no longer holds the price: another may take over, whatever its
 clock says, and it takes no part in the disagreement or in a basis."""
+YEAR_S: Final = 365 * 86_400
+"""The year of an option's volatility: crypto trades every day of it."""
+IMPLIED_MOST: Final = 10.0
+"""Most annual volatility believed (1000 %): beyond it is a wrong field or a wrong unit."""
+IMPLIED_HOLDS_NS: Final = 300 * SECOND_NS
+"""A quoted volatility counts this long: it moves by less in five minutes than its feed rounds."""
 JUMP_NS: Final = 250 * MS_NS
 """Span within which a move is a jump (`[strategy] jump_bps`)."""
 
@@ -179,6 +185,9 @@ class SymbolReference:
         "anchor_ns",
         "anchors",
         "dropped",
+        "implied",
+        "implied_end_ns",
+        "implied_ns",
         "inverted",
         "jump_ns",
         "price",
@@ -218,6 +227,9 @@ class SymbolReference:
         self.samples = 0
         self._sample_ns = 0
         self.jump_ns = 0
+        self.implied = 0.0
+        self.implied_ns = 0
+        self.implied_end_ns = 0
         self.ticks = 0
         self.dropped = 0
         self.inverted = 0
@@ -253,6 +265,20 @@ class SymbolReference:
         elif event.kind == TWAP60:
             self.twap60.add(venue_ms, price)
         return False
+
+    def quote(self, event: VolatilityQuoted) -> None:
+        """Take the volatility that options imply; one that cannot be is dropped."""
+        if not 0.0 < event.sigma <= IMPLIED_MOST:
+            self.dropped += 1
+            return
+        self.implied = event.sigma / sqrt(YEAR_S)
+        self.implied_ns = event.ts_ns
+        self.implied_end_ns = event.expiry_ns
+
+    def implied_vol(self, ts_ns: int) -> float:
+        """What options imply per sqrt second; 0.0 when nobody says so, or its time is over."""
+        old = ts_ns - self.implied_ns > IMPLIED_HOLDS_NS
+        return 0.0 if old or ts_ns >= self.implied_end_ns else self.implied
 
     def _apply_fast(self, event: ReferenceTicked, price: float, venue_ns: int) -> bool:
         quote = self.sources.get(event.source)

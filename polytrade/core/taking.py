@@ -43,12 +43,12 @@ class Taking:
         self._capital = capital
         self._asked_ns: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
-        self.rewire(settings, taker)
-
-    def rewire(self, settings: EngineSettings, taker: Taker) -> None:
-        """Ask another taker; pauses and reasons stay."""
-        self._settings = settings
         self._taker = taker
+        self.configure(settings)
+
+    def configure(self, settings: EngineSettings) -> None:
+        """Take by other settings; pauses and reasons stay."""
+        self._settings = settings
 
     def pursue(
         self, view: View, context: Context, resting: list[Order], effects: list[Effect]

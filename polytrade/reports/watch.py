@@ -12,13 +12,14 @@ from polytrade.calibration import Calibration
 from polytrade.config import Config
 from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
-from polytrade.core.events import Event, MarketResolved, OrderFilled
+from polytrade.core.events import Event, LineupSwapped, MarketResolved, OrderFilled
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.journal import EffectDigest
 from polytrade.lenses import Lenses
 from polytrade.meter import Meter
 from polytrade.reports.curves import Curves
 from polytrade.shadow import Shadow, shadow_settings
+from polytrade.swaps import config_after
 
 FINAL: Final = (MarketResolved, OrderFilled)
 """Events that calibration and curves must see; for the rest they look once a second."""
@@ -43,7 +44,8 @@ class Watch:
 
     They read the engine's state, so `observe` must be called within the session, right after the
     step (`replay.Witness`). A live run hands in its own `meter`, which it tells how long things
-    took; a replay has nothing to measure there, and its report no such numbers.
+    took; a replay has nothing to measure there, and its report no such numbers. `config` is the one
+    in force.
     """
 
     def __init__(self, config: Config, engine: Engine, meter: Meter | None = None) -> None:
@@ -71,8 +73,17 @@ class Watch:
             self.meter.observe(event, effects, 0)
         self.shadow.observe(event, effects)
         self.lenses.observe(event, effects)
+        if isinstance(event, LineupSwapped):
+            self._reconfigure(event)
         if ts_ns >= self._next_ns or isinstance(event, FINAL):
             self._sample(event, effects)
+
+    def _reconfigure(self, event: LineupSwapped) -> None:
+        """Look on by the configuration that is in force from this event on."""
+        self.config = config_after(self.config, event)
+        vol = self.config.strategy
+        self.coherence.configure(vol.vol_blend, vol.vol_floor_bps, vol.vol_cap_bps)
+        self.calibration.rewired()
 
     def _sample(self, event: Event, effects: Sequence[Effect]) -> None:
         """What looks once a second, and at what it must not miss."""

@@ -20,7 +20,7 @@ from polytrade.core.events import (
 from polytrade.core.ids import NO, SIDE_NAMES, TOKEN_NAMES, YES
 from polytrade.core.limits import FLATTEN, HALT, RUN
 from polytrade.core.units import ONE_E4, share_e6_down
-from polytrade.runtime.status import (
+from polytrade.runtime.command_requests import (
     Closed,
     Command,
     CommandRequest,

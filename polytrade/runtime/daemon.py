@@ -8,6 +8,7 @@ and the journal is closed behind it. Whatever else happens, nothing is left rest
 import random
 import resource
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from polytrade.runtime.execution import run_execution
 from polytrade.runtime.inbox import Clock
 from polytrade.runtime.logs import Logs, configure_logging
 from polytrade.runtime.parts import ControlTask, Parts, build_parts
+from polytrade.runtime.reload_requests import CONFIG, ReloadRequest
 from polytrade.runtime.risk import run_ticks
 from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.supervise import (
@@ -46,6 +48,7 @@ log = structlog.get_logger(__name__)
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 ORDERS_GONE_S: Final = 5.0
 """Longest a stop waits for the cancels: paper answers in a quarter second at most."""
@@ -66,6 +69,7 @@ def main(
     root: Path,
     control: ControlTask,
     record_only: bool = False,
+    load: Callable[[], Config] | None = None,
 ) -> int:
     """Run the daemon to its end; returns the process's exit code.
 
@@ -74,7 +78,7 @@ def main(
     clock = Clock()
     logs = configure_logging(config.control.log_level, clock.now_ns)
     _raise_file_limit()
-    daemon = Daemon(config, root, control, clock, logs, run_for, record_only)
+    daemon = Daemon(config, root, control, clock, logs, run_for, record_only, load=load)
     code = OK
     try:
         trio.run(daemon.run)
@@ -96,6 +100,7 @@ def main(
 class Daemon:
     """One run of the daemon; `parts` is there while it runs.
 
+    `load` reads the configuration again, as it was loaded at the start, for SIGHUP.
     `opener` opens the files of the journal and the recording; tests pass a disk that is full.
     """
 
@@ -109,6 +114,7 @@ class Daemon:
         run_for: float | None,
         record_only: bool,
         *,
+        load: Callable[[], Config] | None = None,
         opener: Opener = DiskFile,
     ) -> None:
         self.config = config
@@ -122,6 +128,7 @@ class Daemon:
         self._run_for = run_for
         self._record_only = record_only
         self._opener = opener
+        self._load = load
         self._rng = random.Random()
         self._control_ended = trio.Event()
         self._last: DaemonStatus | None = None
@@ -137,13 +144,17 @@ class Daemon:
                     print(line)
 
     async def _run(self, config: Config) -> None:
-        built = build_parts(config, self._root, self._clock, self._rng, opener=self._opener)
+        built = build_parts(
+            *(config, self._root, self._clock, self._rng), base=self.config, opener=self._opener
+        )
         async with built as parts:
             self.parts = parts
             try:
                 async with trio.open_nursery() as core:
                     self._start_core(core, parts)
                     await self._trade(parts)
+                    parts.notices.stopped("a signal")
+                    await parts.notices.finish()
                     # The control plane ends by its trigger, within its grace; then the rest goes.
                     core.cancel_scope.deadline = trio.current_time() + CONTROL_S
                     await self._control_ended.wait()
@@ -166,7 +177,8 @@ class Daemon:
         self._supervise(core, parts, "control", serve, RESTART)
         view = partial(run_terminal, parts.observer.read, self._logs.stream)
         self._supervise(core, parts, "terminal", view, PARK)
-        core.start_soon(self._watch_signals)
+        self._supervise(core, parts, "notices", parts.notices.run, RESTART)
+        core.start_soon(self._watch_signals, core, parts)
         core.start_soon(self._report_logs)
         if self._run_for is not None:
             core.start_soon(self._stop_after, self._run_for)
@@ -185,6 +197,8 @@ class Daemon:
                 record_only=self._record_only,
             )
             self._supervise(engine, parts, "commands", server.run, RESTART)
+            self._supervise(engine, parts, "reloads", parts.reloader.run, RESTART)
+            self._supervise(engine, parts, "reload guard", parts.guard.run, RESTART)
             now_ns = self._clock.now_ns()
             parts.inbox.put(run_started(self.config, now_ns, parts.run_id))
             if self._record_only:
@@ -194,6 +208,7 @@ class Daemon:
                 self.ready.set()
                 await self.stopping.wait()
                 log.info("stopping")
+                parts.reloader.close()
                 before = parts.observer.read()
                 await self._orders_gone(parts)
                 after = parts.observer.read()
@@ -260,14 +275,24 @@ class Daemon:
                 error = str(writer.failed)
                 log.error("file not closed", file=name, error=error, rows_unwritten=unwritten)
 
-    async def _watch_signals(self) -> None:
-        """The first SIGTERM or SIGINT stops in order, the second at once."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    async def _watch_signals(self, core: trio.Nursery, parts: Parts) -> None:
+        """The first SIGTERM or SIGINT stops in order, the second at once; SIGHUP reloads."""
+        with trio.open_signal_receiver(*SIGNALS) as signals:
             async for number in signals:
+                if number == signal.SIGHUP:
+                    core.start_soon(self._reload_config, parts)
+                    continue
                 if self.stopping.is_set():
                     raise KeyboardInterrupt
                 log.info("signal", number=int(number))
                 self.stopping.set()
+
+    async def _reload_config(self, parts: Parts) -> None:
+        """Load the configuration directory again; what came of it is logged and in the history."""
+        if self._load is None:
+            log.warning("SIGHUP is ignored: the configuration came from no directory")
+            return
+        await parts.reloader.reload(ReloadRequest(name=CONFIG, who="SIGHUP", load=self._load))
 
     async def _stop_after(self, seconds: float) -> None:
         await trio.sleep(seconds)

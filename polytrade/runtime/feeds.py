@@ -5,7 +5,7 @@ connection after another as long as endings are planned; an unplanned one raises
 supervisor starts the feed again after its delay.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from polytrade.config import Feeds, Source
-from polytrade.core.events import FeedDown, FeedUp
+from polytrade.core.events import Event, FeedDown, FeedUp
 from polytrade.polymarket.relays import (
     API_KEY_ENV,
     PASSPHRASE_ENV,
@@ -28,14 +28,17 @@ from polytrade.reference import CODECS
 from polytrade.reference.codec import FeedCodec
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Inbox
-from polytrade.runtime.links import FeedStatus, Link, LinkSettings
+from polytrade.runtime.links import NO_PONG, FeedStatus, Link, LinkSettings
 from polytrade.runtime.socket import ConnectFailed, Connector, Socket, SocketClosed
-from polytrade.runtime.supervise import Policy, RetryLater, retry_after_s
+from polytrade.runtime.supervise import Policy, RetryLater, first_error_text, retry_after_s
+from polytrade.wire_roles import WireError
 
 HELLO_S: Final = 10.0
 """Longest the hello frames may take: PolyBolt's 61 at their spacing take 7.4 s."""
 HELLO_SPACING_S: Final = 0.12
 """Between hello frames: below PolyBolt's 20 and Coinbase's 8 a second (protocols 7.2, 9.4)."""
+ANSWERS_MAX: Final = 16
+"""Answers of a codec that may wait to be sent: a venue that reads none of so many is gone."""
 STOPPED: Final = "stopped"
 
 
@@ -50,11 +53,18 @@ class FeedLost(RetryLater):
 
 @attrs.frozen
 class FeedPlan:
-    """One feed to run: its source name (`binance/0`), address and codec."""
+    """One feed to run: its source name (`binance/0`), address and codec.
+
+    A codec may have more than `FeedCodec`: `answers()`, asked after each frame, gives the frames to
+    send back; `silence_s` is how long it may give no event, where that is not the operator's word.
+    `check` raises for events that must not reach the engine, `up` is told of each connection.
+    """
 
     source: str
     url: str
     codec: FeedCodec
+    check: Callable[[Sequence[Event], int], None] | None = None
+    up: Callable[[], None] | None = None
 
 
 def plan_feeds(
@@ -99,13 +109,16 @@ def feed_policy(feeds: Feeds) -> Policy:
 
 
 def link_settings(plan: FeedPlan, feeds: Feeds) -> LinkSettings:
-    """The watchdogs of a feed: the venue's own ping interval when it is the shorter."""
+    """The watchdogs of a feed: the venue's own ping interval when it is the shorter, and the
+    codec's own patience when it has one.
+    """
     ping = plan.codec.ping()
+    silence_s: float = getattr(plan.codec, "silence_s", feeds.reference_silence_s)
     interval_s = feeds.ping_interval_s
     if ping is not None:
         interval_s = min(interval_s, plan.codec.ping_interval_s)
     return LinkSettings(
-        silence_s=feeds.reference_silence_s,
+        silence_s=silence_s,
         pong_limit_s=feeds.pong_limit_s,
         ping_interval_s=interval_s,
         ping=ping,
@@ -125,7 +138,8 @@ async def run_reference_feed(
     """Keep one feed connected; returns never, raises FeedLost when a connection is lost.
 
     Every connection that was up ends with a FeedDown, however it ended. A frame is stamped,
-    decoded and queued without an await in between, and a full inbox never holds the reader up.
+    decoded and queued without an await in between, and a full inbox never holds the reader up. A
+    codec that raises anything but WireError ends the connection.
     """
     while True:
         await trio.lowlevel.checkpoint()
@@ -136,8 +150,9 @@ async def run_reference_feed(
             async with connected(connect, plan.url, plan.source, hosts) as socket:
                 plan.codec.reset()
                 await _hello(socket, plan)
-                link = _open_link(plan, socket, inbox, settings, status)
-                await link.run()
+                link, replies = _open_link(plan, socket, inbox, settings, status)
+                async with replies:
+                    await _live(link, replies, socket, settings)
                 reason, planned = link.reason or STOPPED, link.planned
                 # Told before the closing handshake, for which a frozen peer lets us wait.
                 report_down(plan.source, reason, inbox, status)
@@ -145,6 +160,9 @@ async def run_reference_feed(
             reason = f"closed: {error.reason}"
         except FeedLost as error:
             reason = error.reason
+            raise
+        except Exception as error:  # of a codec that cannot even begin
+            reason = first_error_text(error)
             raise
         finally:
             report_down(plan.source, reason, inbox, status)
@@ -154,11 +172,28 @@ async def run_reference_feed(
 
 def _open_link(
     plan: FeedPlan, socket: Socket, inbox: Inbox, settings: LinkSettings, status: FeedStatus
-) -> Link:
+) -> tuple[Link, trio.MemoryReceiveChannel[str]]:
+    """The link of an open connection, and what its codec wants to answer."""
     codec, source = plan.codec, plan.source
+    replies, to_send = trio.open_memory_channel[str](ANSWERS_MAX)
+    answers: Callable[[], Sequence[str]] | None = getattr(codec, "answers", None)
 
     def take(frame: str | bytes, ts_ns: int) -> bool:
-        events, error = inbox.decode(codec, source, frame, ts_ns)
+        try:
+            events, error = inbox.decode(codec, source, frame, ts_ns)
+            if plan.check is not None:
+                plan.check(events, ts_ns)
+            if answers is not None:
+                for answer in answers():
+                    replies.send_nowait(answer)
+        except trio.WouldBlock:
+            link.end("it takes no answers")
+            return False
+        except Exception as fault:  # the codec's, which may be a plugin's
+            reason = f"codec: {first_error_text(fault)}"
+            status.refuse(ts_ns, WireError(source, reason, frame))
+            link.end(reason)
+            return False
         if error is not None:
             status.refuse(ts_ns, error)
         if not inbox.put_frame(source, frame, ts_ns, events):
@@ -172,7 +207,35 @@ def _open_link(
     now_ns = inbox.now_ns()
     status.turn("up", now_ns)
     inbox.put(FeedUp(now_ns, source))
-    return link
+    if plan.up is not None:
+        plan.up()
+    return link, to_send
+
+
+async def _live(
+    link: Link,
+    replies: trio.MemoryReceiveChannel[str],
+    socket: Socket,
+    settings: LinkSettings,
+) -> None:
+    """Run a link until it ends, sending what its codec answers."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_reply, link, replies, socket, settings.pong_limit_s)
+        await link.run()
+        nursery.cancel_scope.cancel()
+
+
+async def _reply(
+    link: Link, replies: trio.MemoryReceiveChannel[str], socket: Socket, limit_s: float
+) -> None:
+    try:
+        async for reply in replies:
+            with trio.move_on_after(limit_s) as scope:
+                await socket.send(reply)
+            if scope.cancelled_caught:  # a frame may be half sent: nothing more can be
+                link.end(NO_PONG)
+    except SocketClosed as error:
+        link.end(f"closed: {error.reason}")
 
 
 def report_down(source: str, reason: str, inbox: Inbox, status: FeedStatus) -> None:

@@ -161,6 +161,10 @@ class FeedTable:
             status = self._rows[source] = FeedStatus(source, url)
         return status
 
+    def forget(self, source: str) -> None:
+        """Drop the row of a connection that is gone for good."""
+        self._rows.pop(source, None)
+
     def rows(self) -> list[FeedStatus]:
         """The live rows."""
         return list(self._rows.values())

@@ -1,5 +1,6 @@
 """One consistent snapshot of everything, made between two events for whoever looks."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import polytrade
@@ -20,6 +21,7 @@ from polytrade.runtime.reporting import Reporter, fill_from
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.status import (
     DaemonStatus,
+    FaultRow,
     FeedRow,
     HashRow,
     HostRow,
@@ -27,6 +29,7 @@ from polytrade.runtime.status import (
     OrderRow,
     PnlRow,
     QueueRow,
+    ReloadsRow,
     TaskRow,
 )
 from polytrade.runtime.strategy import Strategy
@@ -40,7 +43,10 @@ beat cost one, and whoever gave a command reads what came of it."""
 
 
 class Observer:
-    """Makes `DaemonStatus`; `read` may be called from any task, as often as wanted."""
+    """Makes `DaemonStatus`; `read` may be called from any task, as often as wanted.
+
+    `reloads` tells what reloads did.
+    """
 
     def __init__(
         self,
@@ -57,6 +63,7 @@ class Observer:
         reporter: Reporter | None = None,
     ) -> None:
         self.window_id = 1
+        self.reloads: Callable[[], ReloadsRow] = ReloadsRow
         self._config = config
         self._run_id = run_id
         self._strategy = strategy
@@ -137,10 +144,19 @@ class Observer:
             pnl=self._pnl(),
             hashes=self._hashes(quality),
             alarms=tuple(strategy.alarms),
+            reloads=self.reloads(),
+            faults=self._faults(),
             gate=report.gate if report is not None else None,
             window_id=self.window_id,
             readings=readings,
             quality={**quality, "marked_markets": len(marks)},
+        )
+
+    def _faults(self) -> tuple[FaultRow, ...]:
+        session = self._strategy.session
+        return tuple(
+            FaultRow(role=role, name=session.lineup.names.get(role, ""), why=why)
+            for role, why in session.engine.faults.items()
         )
 
     def _measure_rate(self, now_ns: int) -> None:

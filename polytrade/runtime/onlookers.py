@@ -30,6 +30,8 @@ def _nothing(_why: str) -> None:
 class Onlookers:
     """`session.Tape` of a live run.
 
+    `began_ns` is when the present step began (`perf_counter_ns`).
+
     `watch` is None when reports are not made, and after it failed; `failed` then says how, and
     `on_failure` was called with it.
     """
@@ -56,7 +58,7 @@ class Onlookers:
         self._event: Event
         self._taken: Event | None = None
         self._backlog_ns = 0
-        self._began_ns = 0
+        self.began_ns = 0
 
     def take(self, event: Event) -> None:
         """An event was taken from the inbox: its own step tells how long it waited."""
@@ -69,11 +71,11 @@ class Onlookers:
         self._event = event
         waited = event is self._taken
         self._backlog_ns = max(self._clock.now_ns() - event.ts_ns, 0) if waited else 0
-        self._began_ns = perf_counter_ns()
+        self.began_ns = perf_counter_ns()
 
     def effects(self, effects: Sequence[Effect]) -> None:
         """What the engine answered to the event appended last."""
-        step_ns = perf_counter_ns() - self._began_ns
+        step_ns = perf_counter_ns() - self.began_ns
         if self._journal is not None:
             self._journal.effects(effects)
         event = self._event

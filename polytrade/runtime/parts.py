@@ -26,16 +26,22 @@ from polytrade.polymarket.feed import MarketFeed
 from polytrade.polymarket.rest import new_client
 from polytrade.polymarket.wire import MarketDecoder
 from polytrade.reports.watch import Watch
+from polytrade.runtime.budget import Budget
+from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.guard import Guard
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
+from polytrade.runtime.notices import Notices
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.recorder import Recorder
+from polytrade.runtime.reload_wiring import quarantine, records_raw, under_watch, wire_reloads
+from polytrade.runtime.reloading import Reloader
 from polytrade.runtime.reporting import Reporter
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.stages import Stages
-from polytrade.runtime.status import Commands, DaemonStatus
+from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import RESTART, Policy, TaskTable
 from polytrade.runtime.wiring import Run, Shared, wire
@@ -79,6 +85,9 @@ class Parts:
     journal: Journal | None
     recorder: Recorder | None
     reporter: Reporter
+    notices: Notices
+    reloader: Reloader
+    guard: Guard
 
     def next_window(self) -> int:
         """Begin a new measuring window; its number. Meter and shadow begin it by the event."""
@@ -94,15 +103,17 @@ async def build_parts(
     clock: Clock,
     rng: random.Random,
     *,
+    base: Config | None = None,
     opener: Opener = DiskFile,
 ) -> AsyncIterator[Parts]:
     """The parts, with one HTTP client that lives as long as the block.
 
+    `base` is the configuration as it was loaded, before a managed venue put its addresses in.
     Raises ConfigError, PluginError and JournalError for what cannot be built.
     """
     client = new_client()
     try:
-        yield _build(config, root, clock, rng, client, opener)
+        yield _build(config, root, clock, rng, client, opener, base)
     finally:
         with trio.move_on_after(CLOSE_CLIENT_S, shield=True):
             await client.aclose()
@@ -115,42 +126,39 @@ def _build(
     rng: random.Random,
     client: httpx2.AsyncClient,
     opener: Opener,
+    base: Config | None,
 ) -> Parts:
     created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
     run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     stages = Stages()
-    session = build_session(config, lineup=stages.timed(build_lineup(config)))
+    lineup = build_lineup(config)
+    inbox = Inbox(clock, config.latency.inbox_capacity)
+    budget = Budget(config.reload, partial(quarantine, inbox))
+    wrap = partial(under_watch, stages, budget)
+    session = build_session(config, lineup=wrap(lineup))
     journal, recorder = _records(config, root, run_id, created, session, opener)
-    inbox = Inbox(clock, config.latency.inbox_capacity, recorder=recorder)
-    if journal is not None:
-        journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
+    _listen(inbox, journal, recorder)
     strategy = _watched(config, session, inbox, journal, stages)
     watch = RiskWatch(config, session, inbox)
-    tasks, feeds, hosts = TaskTable(), FeedTable(), HostTable(clock)
-    reporter = Reporter(
-        config,
-        root,
-        run_id,
-        strategy,
-        watch,
-        stages=stages,
-        tasks=tasks,
-        journal=journal,
-        recorder=recorder,
+    shared = Shared(clock, rng, client, inbox, TaskTable(), FeedTable(), HostTable(clock))
+    reporter, observer = _looking_on(
+        config, root, run_id, strategy, watch, shared, stages, recorder
     )
-    observer = Observer(
-        config,
-        run_id,
+    wiring = wire(config, shared, lineup)
+    commands = Commands(reporter)
+    upkeep = wire_reloads(
+        base if base is not None else config,
+        shared,
         strategy,
-        watch,
-        tasks=tasks,
-        feeds=feeds,
-        hosts=hosts,
-        journal=journal,
-        recorder=recorder,
+        observer=observer,
+        commands=commands,
         reporter=reporter,
+        watch=watch,
+        budget=budget,
+        wrap=wrap,
+        feeds=wiring.plugin_feeds,
+        recorder=recorder,
     )
-    wiring = wire(config, Shared(clock, rng, client, inbox, tasks, feeds, hosts))
     return Parts(
         run_id=run_id,
         inbox=inbox,
@@ -158,8 +166,8 @@ def _build(
         strategy=strategy,
         watch=watch,
         observer=observer,
-        commands=Commands(reporter),
-        tasks=tasks,
+        commands=commands,
+        tasks=shared.tasks,
         journal=journal,
         recorder=recorder,
         market_feed=wiring.market_feed,
@@ -167,7 +175,47 @@ def _build(
         decoder=wiring.decoder,
         producers={**wiring.producers, "reports": (reporter.run, RESTART)},
         reporter=reporter,
+        notices=upkeep.notices,
+        reloader=upkeep.reloader,
+        guard=upkeep.guard,
     )
+
+
+def _looking_on(
+    config: Config,
+    root: Path,
+    run_id: str,
+    strategy: Strategy,
+    watch: RiskWatch,
+    shared: Shared,
+    stages: Stages,
+    recorder: Recorder | None,
+) -> tuple[Reporter, Observer]:
+    """What makes reports and snapshots."""
+    reporter = Reporter(
+        config,
+        root,
+        run_id,
+        strategy,
+        watch,
+        stages=stages,
+        tasks=shared.tasks,
+        journal=strategy.journal,
+        recorder=recorder,
+    )
+    observer = Observer(
+        config,
+        run_id,
+        strategy,
+        watch,
+        tasks=shared.tasks,
+        feeds=shared.feeds,
+        hosts=shared.hosts,
+        journal=strategy.journal,
+        recorder=recorder,
+        reporter=reporter,
+    )
+    return reporter, observer
 
 
 def _watched(
@@ -204,7 +252,7 @@ def _records(
         journal = Journal.open(
             data_dir, header, config.latency, segment_mb=storage.segment_mb, opener=opener
         )
-    if storage.record_raw or config.latency.json_mode == "raw":
+    if records_raw(config):
         recorder = Recorder(
             data_dir,
             run_id,
@@ -216,6 +264,13 @@ def _records(
             opener=opener,
         )
     return journal, recorder
+
+
+def _listen(inbox: Inbox, journal: Journal | None, recorder: Recorder | None) -> None:
+    """Let the recorder hear the inbox, and the inbox what becomes of the journal."""
+    inbox.recorder = recorder
+    if journal is not None:
+        journal.listen(partial(_halt, inbox), partial(log.info, "the journal is written again"))
 
 
 def _halt(inbox: Inbox, error: JournalError) -> None:

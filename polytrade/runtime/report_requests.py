@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from polytrade.runtime.status import Refusal
+    from polytrade.runtime.command_requests import Refusal
 
 
 class Reports(Protocol):

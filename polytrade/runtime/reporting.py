@@ -33,11 +33,11 @@ from polytrade.reports.manifest import Basis
 from polytrade.reports.report import Frozen, freeze
 from polytrade.reports.toxicity import toxicity_faults, toxicity_json
 from polytrade.reports.watch import Watch
+from polytrade.runtime.command_requests import Refusal
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.recorder import Recorder
 from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.stages import Stages
-from polytrade.runtime.status import Refusal
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import TaskTable
 from polytrade.segments import JournalError
@@ -118,6 +118,11 @@ class Reporter:
                 await trio.sleep(BEAT_S)
         finally:
             sys.setswitchinterval(switch_s)
+
+    def configure(self, config: Config) -> None:
+        """From now on reports are made under this configuration."""
+        self._config = config
+        self._last = None
 
     def reset(self) -> None:
         """A new measuring window begins; the shadow begins it by the event."""

@@ -60,6 +60,11 @@ class RiskWatch:
         self._odd_since_s: float | None = None
         self._collected_s = dict.fromkeys((0, 1, 2), 0.0)
 
+    def configure(self, config: Config) -> None:
+        """Watch by these settings from now on."""
+        self._limit_s = config.risk.max_loop_lag_ms / 1000
+        self._tail = config.latency.tail_guard
+
     async def run(self) -> None:
         """Watch until cancelled."""
         if self._freeze:

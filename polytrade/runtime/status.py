@@ -1,31 +1,23 @@
-"""What an observer may know of the daemon, and the commands an operator may give it.
+"""What an observer may know of the daemon.
 
 `DaemonStatus` is one consistent snapshot: the daemon makes it, the control plane, the metrics page
-and the terminal read it, and none of them touches the engine. `Commands` goes the other way: a
-handler sends a command and waits for the reply; the daemon's own task does the work, so a client
-that vanishes cancels nothing.
+and the terminal read it, and none of them touches the engine.
 
 Money, prices and sizes are integers with the scale in the name; only probabilities are floats.
 """
 
 from collections.abc import Mapping
-from typing import Final, TypeVar, final
+from typing import Final
 
 import attrs
-import trio
 
-from polytrade.core.units import notional_e6_down
 from polytrade.gates import GateResult
 from polytrade.metrics import Quantiles, Readings
-from polytrade.runtime.report_requests import Reports
-
-T = TypeVar("T")
-
-COMMANDS_WAITING_MAX: Final = 16
-"""Commands sent and not yet taken up: four times what the control plane lets in at once."""
 
 GOOD_TASK_STATES: Final = frozenset({"starting", "running", "done"})
 """Task states that do not degrade the daemon; any other (`waiting`, `parked`, `failed`) does."""
+NOTIFIER_TASKS: Final = "notifier "
+"""What the names of the notifiers' tasks begin with."""
 
 
 @attrs.frozen(kw_only=True)
@@ -170,6 +162,28 @@ class AlarmRow:
 
 
 @attrs.frozen(kw_only=True)
+class FaultRow:
+    """A plugin that is out of service: its role, and why."""
+
+    role: str
+    name: str
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class ReloadsRow:
+    """What reloads did so far; `swap_pause_us` is how long the newest swap held the engine up."""
+
+    generation: int = 1
+    applied: int = 0
+    refused: int = 0
+    rolled_back: int = 0
+    overruns: int = 0
+    quarantined: int = 0
+    swap_pause_us: int = 0
+
+
+@attrs.frozen(kw_only=True)
 class DaemonStatus:
     """Everything an observer needs, taken at `ts_ns`.
 
@@ -198,6 +212,8 @@ class DaemonStatus:
     hashes: HashRow = attrs.field(factory=HashRow)
     alarms: tuple[AlarmRow, ...] = ()
     gate: GateResult | None = None
+    reloads: ReloadsRow = attrs.field(factory=ReloadsRow)
+    faults: tuple[FaultRow, ...] = ()
     window_id: int = 0
     readings: Readings = attrs.field(factory=Readings)
     quality: Mapping[str, object] = attrs.field(factory=dict)
@@ -209,192 +225,34 @@ class DaemonStatus:
 
     @property
     def health(self) -> str:
-        """`halted`, `degraded` (a task, feed or host is not well, or orders only reduce), `ok`."""
+        """`halted`, `degraded` (a task, feed, host or plugin is not well, or orders only reduce),
+        `ok`. A notifier in trouble is a warning: trading is not the worse for it.
+        """
         if self.engine_mode == "halt":
             return "halted"
         well = (
             self.engine_mode == "run"
-            and all(task.state in GOOD_TASK_STATES for task in self.tasks)
+            and not self.faults
+            and all(task.state in GOOD_TASK_STATES or _tells(task) for task in self.tasks)
             and all(feed.connected and not feed.stale for feed in self.feeds)
             and all(host.reachable is not False for host in self.hosts)
         )
         return "ok" if well else "degraded"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What does not degrade the daemon and should be known: notifiers that are not well."""
+        return [
+            f"{task.name} is {task.state}: {task.last_error}"
+            for task in self.tasks
+            if task.state not in GOOD_TASK_STATES and _tells(task)
+        ]
 
     def latency(self, name: str) -> Quantiles:
         """The distribution of a latency of the contract; empty when nothing was measured."""
         return self.readings.summaries.get(name, Quantiles())
 
 
-@attrs.frozen
-class Pause:
-    """No new orders; resting orders are cancelled."""
-
-
-@attrs.frozen
-class Resume:
-    """Quote again; `clear_halt` also leaves a halt."""
-
-    clear_halt: bool = False
-
-
-@attrs.frozen
-class Flatten:
-    """Cancel every order, then close every position."""
-
-
-@attrs.frozen
-class ResetShadow:
-    """Begin a new measuring window."""
-
-
-Command = Pause | Resume | Flatten | ResetShadow
-
-
-@attrs.frozen
-class PauseReply:
-    """Whether the daemon is paused now."""
-
-    paused: bool
-
-
-@attrs.frozen(kw_only=True)
-class Closed:
-    """One position closed, in part or whole; `price_e4` is the average."""
-
-    market: str
-    slug: str
-    token: str
-    side: str
-    size_e6: int
-    price_e4: int
-
-    @property
-    def notional_e6(self) -> int:
-        """The money it moved, rounded down."""
-        return notional_e6_down(self.price_e4, self.size_e6)
-
-
-@attrs.frozen(kw_only=True)
-class Left:
-    """What could not be closed, and why."""
-
-    market: str
-    slug: str
-    token: str
-    size_e6: int
-    why: str
-
-
-@attrs.frozen(kw_only=True)
-class FlattenReply:
-    """What a flatten did: ids of cancelled orders, positions closed, positions left."""
-
-    cancelled: tuple[str, ...] = ()
-    closed: tuple[Closed, ...] = ()
-    left: tuple[Left, ...] = ()
-
-
-@attrs.frozen
-class ResetReply:
-    """The number of the measuring window that began."""
-
-    window_id: int
-
-
-@attrs.frozen
-class Refusal:
-    """The command was not carried out: `code` for programs (`halted`, `busy`), why for people."""
-
-    code: str
-    message: str
-
-
-STOPPING: Final = Refusal("stopping", "the daemon is stopping and takes no commands")
-
-Reply = PauseReply | FlattenReply | ResetReply
-
-
-@final
-class CommandRequest:
-    """A command on its way; the daemon answers it exactly once, synchronously.
-
-    An answer nobody waits for any more is dropped.
-    """
-
-    __slots__ = ("_answered", "answer", "command")
-
-    def __init__(self, command: Command) -> None:
-        self.command = command
-        self.answer: Reply | Refusal | None = None
-        self._answered = trio.Event()
-
-    def reply(self, answer: Reply | Refusal) -> None:
-        """Hand the answer to whoever waits."""
-        if self.answer is not None:
-            raise AssertionError(f"{self.command} was answered twice")
-        self.answer = answer
-        self._answered.set()
-
-    async def wait_answer(self) -> Reply | Refusal:
-        """The daemon's answer. Cancelling the wait does not cancel the command."""
-        await self._answered.wait()
-        if self.answer is None:
-            raise AssertionError("woken without an answer")
-        return self.answer
-
-
-@final
-class Commands:
-    """The operator's side sends, the daemon's task takes from `requests` in order.
-
-    A command is queued before its sender first waits, so a cancelled sender changes nothing.
-    `reports` answers what changes nothing; None where none are made.
-    """
-
-    def __init__(self, reports: Reports | None = None) -> None:
-        self.reports = reports
-        self._send: trio.MemorySendChannel[CommandRequest]
-        self.requests: trio.MemoryReceiveChannel[CommandRequest]
-        self._send, self.requests = trio.open_memory_channel(COMMANDS_WAITING_MAX)
-
-    async def pause(self) -> PauseReply | Refusal:
-        """Pause quoting."""
-        return _expected(await self._ask(Pause()), PauseReply)
-
-    async def resume(self, clear_halt: bool = False) -> PauseReply | Refusal:
-        """Resume quoting; refused with code `halted` while halted, unless `clear_halt`."""
-        return _expected(await self._ask(Resume(clear_halt)), PauseReply)
-
-    async def flatten(self) -> FlattenReply | Refusal:
-        """Cancel every order and close every position; waits until that is done."""
-        return _expected(await self._ask(Flatten()), FlattenReply)
-
-    async def reset_shadow(self) -> ResetReply | Refusal:
-        """Begin a new measuring window."""
-        return _expected(await self._ask(ResetShadow()), ResetReply)
-
-    def close(self) -> None:
-        """The daemon takes no more commands: waiting and later ones are refused as `stopping`."""
-        self._send.close()
-        while True:
-            try:
-                self.requests.receive_nowait().reply(STOPPING)
-            except (trio.EndOfChannel, trio.ClosedResourceError):
-                break
-        self.requests.close()
-
-    async def _ask(self, command: Command) -> Reply | Refusal:
-        request = CommandRequest(command)
-        try:
-            self._send.send_nowait(request)
-        except trio.WouldBlock:
-            return Refusal("busy", f"{COMMANDS_WAITING_MAX} commands wait already, try again")
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            return STOPPING
-        return await request.wait_answer()
-
-
-def _expected(answer: Reply | Refusal, kind: type[T]) -> T | Refusal:
-    if isinstance(answer, (kind, Refusal)):
-        return answer
-    raise AssertionError(f"expected {kind.__name__}, the daemon answered {answer!r}")
+def _tells(task: TaskRow) -> bool:
+    """Whether the task is a notifier's."""
+    return task.name.startswith(NOTIFIER_TASKS)

@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from polytrade.config import Latency
-from polytrade.core.effects import Alarmed, Effect, RequestSnapshot
+from polytrade.core.effects import Alarmed, Effect, PluginFaulted, RequestSnapshot
 from polytrade.core.events import Event, MarketResolved
 from polytrade.core.ids import NO, YES
 from polytrade.core.trust import SYNCED
@@ -155,6 +155,11 @@ class Strategy:
             elif isinstance(effect, Alarmed):
                 self.alarms.append(
                     AlarmRow(ts_ns=event.ts_ns, name=effect.name, detail=effect.detail)
+                )
+            elif isinstance(effect, PluginFaulted):
+                detail = f"{effect.role} {effect.name}: {effect.why}"
+                self.alarms.append(
+                    AlarmRow(ts_ns=event.ts_ns, name=PluginFaulted.TAG, detail=detail)
                 )
 
     def _turn(self) -> None:

@@ -100,6 +100,10 @@ class TaskTable:
         """A copy of one row; KeyError for a task that never started."""
         return attrs.evolve(self._rows[name])
 
+    def forget(self, name: str) -> None:
+        """Drop the row of a task that is gone for good."""
+        self._rows.pop(name, None)
+
     def crash(self, name: str, error: Exception) -> None:
         """Make a running task fail with `error` at its next checkpoint; KeyError if none runs."""
         self._wires[name].trip(error)

@@ -86,13 +86,18 @@ class StatusView:
         status = self.status
         wide = options.max_width >= WIDE
         height = options.height or options.size.height
-        room = max(height - 12 - min(len(status.alarms), ALARMS_SHOWN), 2 * ROWS_MIN)
+        room = max(
+            height - 12 - len(status.faults) - min(len(status.alarms), ALARMS_SHOWN), 2 * ROWS_MIN
+        )
         feeds = max(min(len(status.feeds), room // 2), ROWS_MIN)
         markets = max(room - min(feeds, len(status.feeds)), ROWS_MIN)
         yield from _header(status)
         yield _feeds_table(status.feeds, feeds, wide)
         shown = sorted(status.markets, key=_interest)
         yield _markets_table(shown, markets, options.max_width)
+        for fault in status.faults:
+            out = f"{fault.role} {fault.name} "
+            yield _line(Text("out of service ", BAD), _text(out, "bold"), _text(fault.why))
         for alarm in status.alarms[-ALARMS_SHOWN:]:
             yield _line(Text("alarm ", BAD), _text(f"{alarm.name} ", "bold"), _text(alarm.detail))
 
@@ -216,7 +221,7 @@ def _header(status: DaemonStatus) -> list[Text]:
     mode = _styled(status.engine_mode)
     if status.engine_why:
         mode.append_text(_text(f" ({status.engine_why})", DIM))
-    pnl, hashes = status.pnl, status.hashes
+    pnl, hashes, generation = status.pnl, status.hashes, status.reloads.generation
     total_e6 = pnl.realized_e6 + pnl.unrealized_e6 - pnl.fees_e6 + pnl.rebates_e6
     return [
         _line(
@@ -227,6 +232,7 @@ def _header(status: DaemonStatus) -> list[Text]:
             mode,
             Text(f"  up {_duration(status.uptime_ns)}"),
             Text(f"  run {status.run_id}" if status.run_id else "", DIM),
+            Text(f"  generation {generation}" if generation > 1 else "", DIM),
         ),
         _line(
             Text("pnl "),

@@ -10,6 +10,7 @@ import httpx2
 import structlog
 
 from polytrade.config import Config
+from polytrade.lineup import Lineup
 from polytrade.polymarket.books import Instruments, RestBookDecoder
 from polytrade.polymarket.clob import Clob
 from polytrade.polymarket.discovery import GAMMA_SOURCE, Discovery, GammaError, run_clock_check
@@ -26,8 +27,9 @@ from polytrade.runtime.feeds import (
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.links import FeedTable
+from polytrade.runtime.plugin_feeds import PluginFeeds, wanted_feeds
 from polytrade.runtime.socket import open_socket
-from polytrade.runtime.supervise import Policy, TaskTable
+from polytrade.runtime.supervise import ESCALATE, Policy, TaskTable
 
 log = structlog.get_logger(__name__)
 
@@ -54,11 +56,15 @@ class Wiring:
     market_feed: MarketFeed
     discovery: Discovery
     decoder: MarketDecoder
+    plugin_feeds: PluginFeeds
     producers: dict[str, tuple[Run, Policy]]
 
 
-def wire(config: Config, shared: Shared) -> Wiring:
-    """Everything that puts market data into the inbox, not running yet."""
+def wire(config: Config, shared: Shared, lineup: Lineup) -> Wiring:
+    """Everything that puts market data into the inbox, not running yet.
+
+    The feeds of plugins are those of `lineup`, built for this configuration.
+    """
     feeds, instruments = config.feeds, Instruments()
     policy = feed_policy(feeds)
     # What there is only one of is never parked: without it nothing is traded.
@@ -89,10 +95,25 @@ def wire(config: Config, shared: Shared) -> Wiring:
         "market feed": (market_feed.run, always),
         "clock check": (partial(run_clock_check, clob, shared.inbox), always),
     }
+    plugin_feeds = PluginFeeds(
+        feeds,
+        connect=open_socket,
+        inbox=shared.inbox,
+        tasks=shared.tasks,
+        statuses=shared.feeds,
+        hosts=shared.hosts,
+        rng=shared.rng,
+        first=wanted_feeds(lineup, config),
+    )
+    producers["plugin feeds"] = (plugin_feeds.run, ESCALATE)
     for name, run in _reference_feeds(config, shared).items():
         producers[name] = (run, policy)
     return Wiring(
-        market_feed=market_feed, discovery=discovery, decoder=decoder, producers=producers
+        market_feed=market_feed,
+        discovery=discovery,
+        decoder=decoder,
+        plugin_feeds=plugin_feeds,
+        producers=producers,
     )
 
 

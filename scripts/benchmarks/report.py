@@ -10,9 +10,13 @@ import attrs
 
 from benchmarks.endtoend import Passage
 from benchmarks.measure import Row
+from benchmarks.reloading import Reloading
 from benchmarks.venues import Presence
 
 BEGIN: Final = "<!-- bench: written by scripts/bench.py --write-docs, not by hand -->"
+RELOAD_BEGIN: Final = (
+    "<!-- reload: written by scripts/bench.py --only reload --write-docs, not by hand -->"
+)
 END: Final = "<!-- bench: end -->"
 PER_S_GROUPS: Final = frozenset({"engine", "replay"})
 """Groups whose operations are events, so that events a second mean something."""
@@ -29,6 +33,7 @@ class Result:
     rows: tuple[Row, ...] = ()
     passages: tuple[Passage, ...] = ()
     presences: tuple[Presence, ...] = ()
+    reloads: tuple[Reloading, ...] = ()
 
     def to_json(self) -> str:
         """The run as JSON."""
@@ -39,6 +44,8 @@ class Result:
             made["over_budget"] = passage.over_budget()
         for made, presence in zip(body["presences"], self.presences, strict=True):
             made["over_budget"] = presence.over_budget()
+        for made, reloading in zip(body["reloads"], self.reloads, strict=True):
+            made["over_budget"] = reloading.over_budget()
         return json.dumps(_finite(body), indent=2, allow_nan=False) + "\n"
 
 
@@ -110,6 +117,27 @@ def venue_table(presences: Sequence[Presence]) -> list[list[str]]:
     return table
 
 
+def reload_table(reloads: Sequence[Reloading]) -> list[list[str]]:
+    """Header and rows of the table on the page of results."""
+    table = [
+        ["reloads", "refused", "events", "events/s", "lost", "doubled", "orders", "orphaned",
+         "took ms p50", "p99", "pause ms p50", "p99", "max", "decision p99 us", "loop lag p99 ms",
+         "memory MB", "old lineups", "code kept"]
+    ]  # fmt: skip
+    for row in reloads:
+        table.append(
+            [
+                f"{row.reloads} of {row.kind}" if row.reloads else "none", str(row.refused),
+                f"{row.handled:,}", number(row.rate), str(row.lost), str(row.doubled),
+                str(row.placed), str(row.orphans), number(row.took_ms_p50),
+                number(row.took_ms_p99), number(row.pause_ms_p50), number(row.pause_ms_p99),
+                number(row.pause_ms_max), number(row.decision_us_p99), number(row.lag_ms_p99),
+                number(row.growth_mb), str(row.alive), str(row.modules),
+            ]
+        )  # fmt: skip
+    return table
+
+
 def headline(result: Result) -> str:
     """On what, when, and how."""
     about = result.machine
@@ -144,6 +172,8 @@ def text(result: Result) -> str:
         parts.append(plain(latency_table(result.passages)))
     if result.presences:
         parts.append(plain(venue_table(result.presences)))
+    if result.reloads:
+        parts.append(plain(reload_table(result.reloads)))
     return "\n\n".join(parts)
 
 
@@ -167,11 +197,37 @@ def page_part(result: Result) -> str:
     return "\n\n".join([*parts, END])
 
 
+def reload_part(result: Result) -> str:
+    """What stands between the markers of the page of results."""
+    over = [
+        f"- Over budget, {row.kind}: {problem}."
+        for row in result.reloads
+        for problem in row.over_budget()
+    ]
+    parts = [
+        RELOAD_BEGIN,
+        f"Measured on {headline(result)}.",
+        markdown(reload_table(result.reloads)),
+        "\n".join(over) or "Everything is within its budget.",
+        END,
+    ]
+    return "\n\n".join(parts)
+
+
 def write_page(page: Path, result: Result) -> None:
     """Put the tables between the page's markers; ValueError when it has none."""
+    _write(page, BEGIN, page_part(result))
+
+
+def write_results(page: Path, result: Result) -> None:
+    """Put the table of reloads between the page's markers; ValueError when it has none."""
+    _write(page, RELOAD_BEGIN, reload_part(result))
+
+
+def _write(page: Path, mark: str, part: str) -> None:
     found = page.read_text(encoding="utf-8")
-    before, begin, rest = found.partition(BEGIN)
+    before, begin, rest = found.partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{page}: expected the markers {BEGIN!r} and {END!r}")
-    page.write_text(before + page_part(result) + after, encoding="utf-8")
+        raise ValueError(f"{page}: expected the markers {mark!r} and {END!r}")
+    page.write_text(before + part + after, encoding="utf-8")

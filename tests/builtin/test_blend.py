@@ -4,9 +4,7 @@ from math import exp
 
 import pytest
 
-from polytrade.builtin.basis_mr import BasisMeanReversion
 from polytrade.builtin.blend import COMPONENTS, FORGET, MARKETS_MAX, Blend
-from polytrade.builtin.digital import Digital
 from polytrade.builtin.horizons import NAMES
 from polytrade.core.events import ReferenceTicked
 from polytrade.core.ids import FAST, NO, YES
@@ -20,8 +18,8 @@ LEFT_S = 100
 
 
 def make() -> Blend:
-    basis = BasisMeanReversion(0.08, 0.10, 0.15, 0.12, 0.85, 3.0, 0.05, 24)
-    return Blend(Digital(0.5, 0.1, 50.0, 0.0, 0.01), basis)
+    digital = (0.5, 0.1, 50.0, 0.0, 0.01)
+    return Blend(*digital, 0.08, 0.10, 0.15, 0.12, 0.85, 3.0, 0.05, 24)
 
 
 def spoken(blend: Blend, now: int, price: float = 60_000.0) -> SymbolReference:

@@ -9,7 +9,7 @@ import pytest
 
 from polytrade.builtin.digital import FLOOR_BPS, SAMPLES_MIN, Digital
 from polytrade.builtin.distributions import incomplete_beta, normal_cdf, student_cdf
-from polytrade.core.events import ReferenceTicked
+from polytrade.core.events import ReferenceTicked, VolatilityQuoted
 from polytrade.core.ids import ANCHOR, FAST
 from polytrade.core.market import MarketState
 from polytrade.core.reference import NOISE_UNSEEN, SymbolReference
@@ -321,7 +321,7 @@ def test_other_windows_move_the_volatility_only_when_asked_to() -> None:
     other.spec.market, other.spec.settle, other.spec.lookback_s = "other", "spot", 0
     other.trust.state = SYNCED
     plain = make().estimate(ours, reference, now)
-    leaning = Digital(0.5, 0.1, 50.0, 0.0, 0.01, implied_weight=1.0)
+    leaning = Digital(0.5, 0.1, 50.0, 0.0, 0.01, implied_vol_weight=1.0)
     assert leaning.estimate(ours, reference, now).fair == plain.fair
     leaning.estimate(other, reference, now)
     # ln(60020 / 60000) over sqrt(100 s) at the probit of 0.70.
@@ -330,6 +330,27 @@ def test_other_windows_move_the_volatility_only_when_asked_to() -> None:
     moved = leaning.estimate(ours, reference, now)
     assert moved.sd == pytest.approx(sqrt(100.0 * implied**2 + doubt), rel=1e-6)
     assert moved.fair == pytest.approx(0.70, abs=0.001)
+
+
+def test_options_move_the_volatility_only_when_asked_to_and_before_other_windows() -> None:
+    now = END_NS - 100 * SECOND_NS
+    reference = reference_at(60_020.0, now)
+    ours, other = market(settle="spot", lookback_s=0), with_mid(70)
+    other.spec.market, other.spec.settle, other.spec.lookback_s = "other", "spot", 0
+    other.trust.state = SYNCED
+    plain = make().estimate(ours, reference, now)
+    doubt = NOISE_UNSEEN**2 + 1e-10
+    for weight in (0.25, 1.0):
+        leaning = Digital(0.5, 0.1, 50.0, 0.0, 0.01, implied_vol_weight=weight)
+        leaning.estimate(other, reference, now)
+        # 8e-5 and 2.5e-4 (five times ours: held at twice) per sqrt second, as of a year.
+        for quoted, counts in ((8e-5, 8e-5), (2.5e-4, 2 * SIGMA)):
+            sigma = quoted * sqrt(365 * 86_400)
+            reference.quote(VolatilityQuoted(now, "deribit", "BTC", sigma, END_NS, 0))
+            variance = 100.0 * (weight * counts**2 + (1 - weight) * SIGMA**2)
+            moved = leaning.estimate(ours, reference, now)
+            assert moved.sd == pytest.approx(sqrt(variance + doubt), rel=1e-9)
+            assert make().estimate(ours, reference, now).fair == plain.fair
 
 
 def test_digital_of_a_volatility_out_of_bounds_is_held_by_floor_and_cap() -> None:

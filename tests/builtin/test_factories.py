@@ -13,7 +13,10 @@ from polytrade.builtin.taker import ProfileTaker
 from polytrade.config import Config, Strategy, Taker
 from polytrade.core.ids import BUY, NO, YES
 from polytrade.core.units import ONE_E4
+from polytrade.hookspecs import KINDS
+from polytrade.lineup import ROLES
 from polytrade.profiles import PROFILES
+from polytrade.schema import values_of
 from polytrade.session import engine_settings, paper_settings, risk_settings
 from tests.builtin.views import booked, fair, view_of
 from tests.core.factory import SHARE
@@ -41,13 +44,16 @@ def plain(value: Any) -> Any:
     return [type(value).__name__, sorted((name, plain(entry)) for name, entry in held)]
 
 
+def built(kind: str, name: str, config: Config) -> Any:
+    """What the built-in factory of that name makes."""
+    factory = getattr(builtin, KINDS[kind].hook)()[name]
+    return factory(**values_of(factory, KINDS[kind], name, config))
+
+
 def everything(config: Config) -> list[Any]:
     """All that the core and the built-in plugins are given of a configuration."""
     made = [
-        *(make(config.strategy) for make in builtin.polytrade_fair_values().values()),
-        *(make(config.strategy) for make in builtin.polytrade_makers().values()),
-        *(make(config.taker) for make in builtin.polytrade_takers().values()),
-        *(make(config.allocator) for make in builtin.polytrade_allocators().values()),
+        built(kind, name, config) for kind in ROLES for name in getattr(builtin, KINDS[kind].hook)()
     ]
     settings = [engine_settings(config), risk_settings(config), paper_settings(config)]
     return [plain(each) for each in [*made, *settings]]
@@ -103,7 +109,7 @@ def test_same_configuration_gives_the_same() -> None:
 
 def skewed(**changes: Any) -> SkewedMaker:
     settings = Strategy(base_quote_size=10.0, join=False, **changes)
-    maker = builtin.polytrade_makers()["skewed"](settings)
+    maker = built("maker", "skewed", Config(strategy=settings))
     assert isinstance(maker, SkewedMaker)
     return maker
 
@@ -130,17 +136,16 @@ def test_rebate_of_the_market_enters_the_wanted_price() -> None:
 
 
 def test_implied_volatility_counts_by_its_weight_and_not_at_all_by_default() -> None:
-    digital = builtin.polytrade_fair_values()["digital"]
-    weighed, unweighed = digital(Strategy(implied_vol_weight=0.25)), digital(Strategy())
+    weighted = Config(strategy=Strategy(implied_vol_weight=0.25))
+    weighed, unweighed = (built("fair_value", "digital", it) for it in (weighted, Config()))
     assert isinstance(weighed, Digital) and isinstance(unweighed, Digital)
-    assert (weighed.implied_weight, unweighed.implied_weight) == (0.25, 0.0)
+    assert (weighed.implied_vol_weight, unweighed.implied_vol_weight) == (0.25, 0.0)
 
 
 def test_money_in_one_order_is_that_of_the_section() -> None:
     """5.40 USDC buy ten shares at 0.54, though a hundred are wished and offered."""
-    taker = builtin.polytrade_takers()["profile"](
-        Taker(base_size=100.0, max_notional=5.4, max_spread=1.0)
-    )
+    section = Taker(base_size=100.0, max_notional=5.4, max_spread=1.0)
+    taker = built("taker", "profile", Config(taker=section))
     assert isinstance(taker, ProfileTaker)
     wishes, _ = taker.takes(view_of(fair(0.58), booked(asks={54: 500}, fee_rate_e6=0)))
     assert [wish.size_e6 for wish in wishes] == [10 * SHARE]
@@ -148,6 +153,6 @@ def test_money_in_one_order_is_that_of_the_section() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
 def test_every_profile_can_be_chosen(name: str) -> None:
-    taker = builtin.polytrade_takers()["profile"](Taker(market_tier_profile=name))
+    taker = built("taker", "profile", Config(taker=Taker(market_tier_profile=name)))
     assert isinstance(taker, ProfileTaker)
     assert taker.profile is PROFILES[name]

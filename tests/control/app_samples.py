@@ -8,7 +8,8 @@ from quart.testing import QuartClient
 
 from polytrade.config import Control
 from polytrade.control.app import ControlApp, create_app
-from polytrade.runtime.status import Command, Commands, DaemonStatus, Refusal, Reply
+from polytrade.runtime.command_requests import Command, Commands, Refusal, Reply
+from polytrade.runtime.status import DaemonStatus
 from tests.control.status_samples import status
 
 TOKEN = "correct-horse"

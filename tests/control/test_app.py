@@ -4,11 +4,7 @@ import orjson
 import pytest
 
 from polytrade.control.routes import ENDPOINTS
-from polytrade.runtime.status import (
-    FeedRow,
-    HostRow,
-    TaskRow,
-)
+from polytrade.runtime.status import FaultRow, FeedRow, HostRow, TaskRow
 from tests.control.app_samples import answer, app_of
 from tests.control.status_samples import status
 
@@ -39,6 +35,9 @@ async def test_health_tells_tasks_feeds_and_hosts() -> None:
         "version": "0.1.0",
         "run_id": "run-7",
         "uptime_sec": 3723.456,
+        "generation": 1,
+        "faults": [],
+        "warnings": [],
         "tasks": [{"name": "strategy", "state": "running", "restarts": 0, "last_error": ""}],
         "feeds": [
             {
@@ -64,12 +63,24 @@ async def test_health_tells_tasks_feeds_and_hosts() -> None:
     }
 
 
+async def test_health_tells_what_is_out_of_service_and_warns_of_notifiers() -> None:
+    now = status(
+        tasks=(TaskRow(name="notifier telegram", state="parked", last_error="Forbidden"),),
+        faults=(FaultRow(role="maker", name="glft", why="KeyError"),),
+    )
+    _, body = await answer(app_of(lambda: now).test_client(), "/health")
+    assert body["faults"] == [{"role": "maker", "name": "glft", "why": "KeyError"}]
+    assert body["warnings"] == ["notifier telegram is parked: Forbidden"]
+
+
 @pytest.mark.parametrize(
     ("changes", "state", "code"),
     [
         ({}, "ok", 200),
         ({"paused": True}, "ok", 200),
         ({"tasks": (TaskRow(name="feeds", state="waiting"),)}, "degraded", 200),
+        ({"tasks": (TaskRow(name="notifier telegram", state="parked"),)}, "ok", 200),
+        ({"faults": (FaultRow(role="maker", name="glft", why="slow"),)}, "degraded", 200),
         ({"feeds": (FeedRow(name="okx/0", connected=False),)}, "degraded", 200),
         ({"feeds": (FeedRow(name="okx/0", connected=True, stale=True),)}, "degraded", 200),
         ({"hosts": (HostRow(name="h", reachable=False),)}, "degraded", 200),

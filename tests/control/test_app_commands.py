@@ -7,11 +7,10 @@ import trio.testing
 
 from polytrade.control.app import COMMANDS_MAX
 from polytrade.errors import ConfigError
-from polytrade.runtime.status import (
+from polytrade.runtime.command_requests import (
     Closed,
     Command,
     Commands,
-    DaemonStatus,
     Flatten,
     FlattenReply,
     Left,
@@ -23,6 +22,7 @@ from polytrade.runtime.status import (
     ResetShadow,
     Resume,
 )
+from polytrade.runtime.status import DaemonStatus
 from tests.control.app_samples import TOKEN, FakeDaemon, answer, app_of, nothing_changed
 
 

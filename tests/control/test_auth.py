@@ -44,10 +44,10 @@ def test_token_comes_from_the_environment_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
     [
-        ("secret", 0o644, "expected mode 0600, found 0644"),
-        ("", 0o600, "expected one token"),
-        ("two words", 0o600, "expected one token"),
-        ("x" * 5000, 0o600, "expected one token of at most 4096 bytes"),
+        ("hunter2", 0o644, "expected mode 0600, found 0644"),
+        ("", 0o600, "expected one word"),
+        ("two words", 0o600, "expected one word"),
+        ("x" * 5000, 0o600, "expected one word of at most 4096 bytes"),
     ],
 )
 def test_bad_token_file_is_refused_without_its_content(

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from polytrade.runtime.status import (
+from polytrade.runtime.command_requests import (
     COMMANDS_WAITING_MAX,
     STOPPING,
     Commands,

@@ -11,7 +11,8 @@ from polytrade.config import Control
 from polytrade.control.app import create_app
 from polytrade.control.exposition import FRESH_S, SLICE, MetricsPage, fill_readings, page_blocks
 from polytrade.metrics import COUNTER, GAUGE, METRICS, SUMMARY, TABLE, Quantiles, Readings
-from polytrade.runtime.status import Commands, DaemonStatus, MarketRow
+from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.status import DaemonStatus, MarketRow
 from tests.control.status_samples import status
 
 NASTY = 'a"b\\c\nd é'

@@ -6,7 +6,7 @@ import pytest
 
 from polytrade.contract import ENGINES, SHADOW, TOXICITY
 from polytrade.control.routes import ENDPOINTS
-from polytrade.runtime.status import Commands, Refusal
+from polytrade.runtime.command_requests import Commands, Refusal
 from tests.control.app_samples import answer, app_of
 
 PATHS = {

@@ -15,7 +15,7 @@ from polytrade.control import serve as serve_module
 from polytrade.control.app import ControlApp, create_app
 from polytrade.control.serve import serve
 from polytrade.errors import ConfigError
-from polytrade.runtime.status import Commands, Flatten, FlattenReply, Pause, PauseReply
+from polytrade.runtime.command_requests import Commands, Flatten, FlattenReply, Pause, PauseReply
 from tests.control.status_samples import status
 
 GIVE_UP_S = 20

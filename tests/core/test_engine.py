@@ -25,6 +25,7 @@ from polytrade.core.events import (
     FeedUp,
     FillConfirmed,
     FillFailed,
+    LineupSwapped,
     MarketResolved,
     ModeSet,
     OrderAccepted,
@@ -33,14 +34,15 @@ from polytrade.core.events import (
     PairsMerged,
     PairsSplit,
     PauseSet,
+    PluginQuarantined,
     RebatePaid,
     RecordsLost,
     ReferenceTicked,
     RunStarted,
-    SettingsChanged,
     ShadowReset,
     TickSizeChanged,
     TradePrinted,
+    VolatilityQuoted,
 )
 from polytrade.core.ids import ANCHOR, BUY, FAST, NO, SELL, YES
 from polytrade.core.quality import QUALITY
@@ -130,6 +132,7 @@ def test_events_of_an_unknown_market_or_order_never_stop_the_engine(tag: str) ->
         "best_quoted": BestQuoted(0, "?", YES, 1, 2, 3),
         "tick_size_changed": TickSizeChanged(0, "?", 100, 10, 1),
         "reference_ticked": ReferenceTicked(0, "DOGE", "x", ANCHOR, 5, 1),
+        "volatility_quoted": VolatilityQuoted(0, "deribit", "DOGE", 0.5, 5, 1),
         "feed_up": FeedUp(0, MARKET_FEED),
         "feed_down": FeedDown(0, "binance/0", "closed"),
         "feed_gap": FeedGap(0, MARKET_FEED, "?", "malformed"),
@@ -144,7 +147,8 @@ def test_events_of_an_unknown_market_or_order_never_stop_the_engine(tag: str) ->
         "mode_set": ModeSet(0, "run", "x"),
         "pause_set": PauseSet(0, True),
         "shadow_reset": ShadowReset(0, 2),
-        "settings_changed": SettingsChanged(0, "risk", "{}", 2),
+        "lineup_swapped": LineupSwapped(0, 2, '{"risk":{}}', '{"glft":"1.0"}', "reload_risk"),
+        "plugin_quarantined": PluginQuarantined(0, "maker", "too slow"),
         "clock_skew_measured": ClockSkewMeasured(0, 5),
         "records_lost": RecordsLost(0, 5, "disk"),
     }
@@ -158,6 +162,14 @@ def test_events_of_an_unknown_market_or_order_never_stop_the_engine(tag: str) ->
     assert rig.engine.ts_ns == rig.ns
     unknown = rig.engine.quality()["unknown_market"]
     assert unknown == (1 if tag in ("book_replaced", "book_changed") else 0)
+
+
+def test_quoted_volatility_is_kept_before_any_price_of_its_symbol() -> None:
+    rig = Rig()
+    rig.step(VolatilityQuoted(0, "deribit", "ETH", 0.5616, END_MS * 10**9, 0), 10)
+    reference = rig.engine.references["ETH"]
+    assert reference.price == 0.0
+    assert reference.implied_vol(rig.ns) == pytest.approx(1e-4, rel=1e-4)
 
 
 # -- books --------------------------------------------------------------------------------------

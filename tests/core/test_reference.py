@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 
-from polytrade.core.events import ReferenceTicked
+from polytrade.core.events import ReferenceTicked, VolatilityQuoted
 from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
 from polytrade.core.reference import (
+    IMPLIED_HOLDS_NS,
     NOISE_LEAST,
     NOISE_MOST,
     NOISE_SEEN,
@@ -369,3 +370,36 @@ def test_anchor_of_the_past_does_not_move_the_present_one() -> None:
     tick(reference, 2.0, 2_000, kind=ANCHOR, source="rtds")
     tick(reference, 1.0, 2_100, 1_000, kind=ANCHOR, source="rtds")
     assert (reference.anchor, reference.anchors.prices) == (2.0, [1.0, 2.0])
+
+
+def quote(reference: SymbolReference, sigma: float, ms: int = 0, end_ms: int = 86_400_000) -> None:
+    end_ns = T0 + end_ms * MS_NS
+    reference.quote(VolatilityQuoted(T0 + ms * MS_NS, "deribit", "BTC", sigma, end_ns, 0))
+
+
+def test_quoted_volatility_is_per_sqrt_second() -> None:
+    reference = make()
+    assert reference.implied_vol(T0) == 0.0
+    quote(reference, 0.5616)
+    assert reference.implied_vol(T0) == pytest.approx(1e-4, rel=1e-4)  # 0.5616 / sqrt(31,536,000)
+    assert reference.price == 0.0
+
+
+def test_quoted_volatility_is_forgotten_after_five_minutes_and_at_its_end() -> None:
+    reference = make()
+    quote(reference, 0.5)
+    assert reference.implied_vol(T0 + IMPLIED_HOLDS_NS) > 0.0
+    assert reference.implied_vol(T0 + IMPLIED_HOLDS_NS + 1) == 0.0
+    quote(reference, 0.5, end_ms=100)
+    assert reference.implied_vol(T0 + 100 * MS_NS - 1) > 0.0
+    assert reference.implied_vol(T0 + 100 * MS_NS) == 0.0
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.5, 10.1, 55.0, float("nan"), float("inf")])
+def test_impossible_volatility_is_dropped_and_the_last_one_stays(sigma: float) -> None:
+    reference = make()
+    quote(reference, 0.5)
+    before = reference.implied_vol(T0)
+    quote(reference, sigma, 5)
+    assert reference.implied_vol(T0) == before
+    assert (reference.implied_ns, reference.dropped) == (T0, 1)

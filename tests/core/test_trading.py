@@ -340,7 +340,7 @@ def test_no_side_of_no_is_confused_with_yes() -> None:
 
 def test_edge_of_an_order_is_told_to_two_decimals_whatever_a_plugin_says() -> None:
     rig = Rig().open()
-    for edge, told in ((80.128, 80.13), (1e300, 1e300), (float("inf"), float("inf"))):
+    for edge, told in ((80.128, 80.13), (1e300, 1e300)):
         wish = bid(48)
         wish.edge_bps = edge
         (order,) = of(rig.want(wish), PlaceOrder)

@@ -12,7 +12,6 @@ from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.decoding import FrameDecoders, recorded_events
 from polytrade.journal import EffectDigest, JournalHeader, JournalTrailer, JournalWriter
 from polytrade.meter import Meter
-from polytrade.replay import Witness
 from polytrade.reports.manifest import Basis
 from polytrade.reports.report import Report, build_report
 from polytrade.reports.watch import Watch
@@ -20,6 +19,7 @@ from polytrade.sandbox.tape import Tape
 from polytrade.sandbox.venue.options import VenueOptions
 from polytrade.session import build_session, code_version, run_started
 from polytrade.strict import config_digest, to_dict
+from polytrade.witness import Witness
 
 RUN_ID = "run-a"
 TAPE_S = 40

@@ -13,7 +13,6 @@ from polytrade.contract import SHADOW, of_endpoint
 from polytrade.core.units import ONE_E6
 from polytrade.gates import GATES
 from polytrade.lenses import EXPECTED, LENSES
-from polytrade.replay import Witness
 from polytrade.reports.files import LATEST, MANIFEST, render, write_file, write_reports
 from polytrade.reports.fixlist import ADVICE, findings, fixlist_text
 from polytrade.reports.manifest import Basis
@@ -28,6 +27,7 @@ from polytrade.reports.tables import (
 from polytrade.reports.watch import Watch
 from polytrade.session import build_session
 from polytrade.strict import to_dict
+from polytrade.witness import Witness
 from tests.reports.runs import RUN_ID, config, tape_events
 
 DAY = "2026-11-16"

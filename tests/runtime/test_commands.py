@@ -15,19 +15,14 @@ from polytrade.core.roles import FullShare
 from polytrade.core.units import MS_NS, SECOND_NS
 from polytrade.lineup import build_lineup
 from polytrade.meter import Meter
+from polytrade.runtime.command_requests import Commands, FlattenReply, PauseReply, Refusal
 from polytrade.runtime.commands import CommandServer
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.risk import RiskWatch
-from polytrade.runtime.status import (
-    Commands,
-    DaemonStatus,
-    FlattenReply,
-    PauseReply,
-    Refusal,
-)
+from polytrade.runtime.status import DaemonStatus
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import TaskTable
 from polytrade.session import build_session, run_started

@@ -20,8 +20,8 @@ from polytrade.metrics import Readings
 from polytrade.reports.manifest import Basis
 from polytrade.reports.report import Frozen, Report
 from polytrade.reports.verify import verify
+from polytrade.runtime.command_requests import Refusal
 from polytrade.runtime.parts import Parts
-from polytrade.runtime.status import Refusal
 from tests.runtime.reported import SHELL_LATENCIES, SHELL_ONLY, fed
 
 SHORT_S, LONG_S = 3, 40

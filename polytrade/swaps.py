@@ -1,0 +1,196 @@
+"""From one lineup to the next: what a `LineupSwapped` sets, what stays, what is handed over.
+
+Live and replay come here with the same event and the same objects in force. A plugin whose name,
+version and settings are the same stays the same object; one that is replaced under its name gives
+its successor what it kept, if both know how (`dump`, `restore`).
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
+
+import attrs
+import orjson
+
+from polytrade.catalogue import BUILTIN, Catalogue, commit, scan
+from polytrade.config import Config
+from polytrade.core.crew import why_of
+from polytrade.core.events import LineupSwapped
+from polytrade.distributions import find_plugins
+from polytrade.errors import ConfigError, LineupMissing, PluginError
+from polytrade.hookspecs import KINDS, RISK_RULE
+from polytrade.lineup import ROLES, STATE_BYTES_MAX, Lineup, build_lineup, make
+from polytrade.schema import values_of
+from polytrade.strict import SECTIONS, structure_section
+
+PLUGINS: Final = "plugins"
+"""The section that concerns every plugin."""
+
+Lines = Mapping[str, str]
+"""Versions and digests of plugins by name (`PluginInfo.line`)."""
+Note = tuple[str, str, str]
+"""A plugin that begins anew where it should have taken over: role, name, why."""
+
+
+@attrs.frozen
+class InForce:
+    """A lineup, the configuration it was built for, and the lines a journal names for it."""
+
+    lineup: Lineup
+    config: Config
+    lines: Lines
+
+
+def config_after(config: Config, event: LineupSwapped) -> Config:
+    """The configuration that the event puts in force; ConfigError when it no longer fits."""
+    sections = {
+        name: structure_section(SECTIONS[name], values, name)
+        for name, values in sections_of(event).items()
+        if name in SECTIONS
+    }
+    return attrs.evolve(config, **cast(Any, sections))
+
+
+def sections_of(event: LineupSwapped) -> dict[str, dict[str, Any]]:
+    """The sections an event sets, each whole."""
+    return dict(orjson.loads(event.config))
+
+
+def lines_of(event: LineupSwapped) -> dict[str, str]:
+    """The plugins an event puts in force."""
+    return dict(orjson.loads(event.plugins))
+
+
+def engine_lineup(config: Config, catalogue: Catalogue | None = None) -> Lineup:
+    """What the engine needs of a configuration: no feeds, no notifiers, nor their settings.
+
+    Raises as `build_lineup`; without a catalogue the installed plugins are scanned and committed.
+    """
+    if catalogue is None:
+        catalogue = scan(config.plugins)
+        commit(catalogue)
+    offered = {name for _, name in catalogue.factories}
+    tables = {name: it for name, it in config.plugins.settings.items() if name in offered}
+    plugins = attrs.evolve(config.plugins, feeds=(), notifiers=(), settings=tables)
+    return build_lineup(attrs.evolve(config, plugins=plugins), catalogue)
+
+
+def rebuilt(event: LineupSwapped, now: InForce) -> InForce:
+    """What an event of a journal puts in force, built here.
+
+    LineupMissing when a plugin that the engine needs is not installed, or in another version.
+    """
+    config, lines = config_after(now.config, event), lines_of(event)
+    catalogue = now.lineup.catalogue
+    if catalogue is not None and catalogue.factories and config.plugins == now.config.plugins:
+        lineup = _built(config, lines, catalogue)
+    else:
+        lineup = _built(config, lines, None)
+    for name, needed, installed in differences(lines, lineup):
+        raise LineupMissing(name, needed, installed)
+    return InForce(lineup, config, lines)
+
+
+def _built(config: Config, lines: Lines, catalogue: Catalogue | None) -> Lineup:
+    try:
+        return engine_lineup(config, catalogue)
+    except (ConfigError, PluginError):
+        require(lines, config)
+        raise
+
+
+def require(lines: Lines, config: Config) -> None:
+    """LineupMissing for the first plugin of these that is not installed."""
+    found = find_plugins(config.plugins.disabled)
+    for name, needed in sorted(lines.items()):
+        if name != BUILTIN and name not in found:
+            raise LineupMissing(name, needed, "")
+
+
+def differences(lines: Lines, lineup: Lineup) -> list[tuple[str, str, str]]:
+    """Plugins in use that are not those of a journal: name, needed, installed.
+
+    What ships with polytrade is not among them: the code version says that.
+    """
+    return [
+        (name, lines.get(name, ""), line)
+        for name, line in sorted(lineup.plugins.items())
+        if name != BUILTIN and lines.get(name, "") != line
+    ]
+
+
+def succeed(
+    old: InForce, new: InForce, listed: Collection[str], faults: Mapping[str, str]
+) -> tuple[InForce, list[Note]]:
+    """The new lineup with what stays of the old one, and with what that handed over.
+
+    `listed` are the sections that the event sets: what is out of service (`faults`, by role) is
+    replaced, even by its equal, when its section or that of all plugins is among them. It hands
+    nothing over. Raises nothing that a plugin raises.
+    """
+    notes: list[Note] = []
+    before = old.lineup.objects()
+    made: dict[tuple[str, str], Any] = {}
+    for (kind, name), it in new.lineup.objects().items():
+        if kind not in ROLES and kind != RISK_RULE:
+            continue
+        source = before.get((kind, name))
+        retried = kind in faults and (KINDS[kind].section in listed or PLUGINS in listed)
+        if source is None or source is it:
+            made[kind, name] = it
+        elif not retried and _same(old, new, kind, name):
+            made[kind, name] = source
+        elif kind in faults:
+            made[kind, name] = it
+        else:
+            made[kind, name], why = _handed_over(source, it, kind, name, new)
+            if why:
+                notes.append((kind, name, why))
+    roles = {kind: made[kind, new.lineup.names.get(kind, "")] for kind in ROLES}
+    rules = tuple((name, made[RISK_RULE, name]) for name, _ in new.lineup.rules)
+    lineup = attrs.evolve(new.lineup, **roles, rules=rules)
+    return attrs.evolve(new, lineup=lineup), notes
+
+
+def _same(old: InForce, new: InForce, kind: str, name: str) -> bool:
+    """Whether nothing about a plugin's object differs: version, code, settings."""
+    first, second = _made_of(old, kind, name), _made_of(new, kind, name)
+    return first is not None and first == second
+
+
+def _made_of(where: InForce, kind: str, name: str) -> tuple[str, str, dict[str, Any]] | None:
+    catalogue = where.lineup.catalogue
+    offer = catalogue.factories.get((kind, name)) if catalogue is not None else None
+    if offer is None:
+        return None
+    values = values_of(offer.factory, KINDS[kind], name, where.config)
+    return offer.plugin, where.lines.get(offer.plugin, ""), values
+
+
+def _handed_over(source: Any, it: Any, kind: str, name: str, new: InForce) -> tuple[Any, str]:
+    """The successor with its predecessor's state, or as if made anew, and then why."""
+    dump, restore = getattr(source, "dump", None), getattr(it, "restore", None)
+    if dump is None or restore is None:
+        return it, ""
+    try:
+        text = orjson.dumps(dump())
+        if len(text) > STATE_BYTES_MAX:
+            return it, f"dump: expected at most {STATE_BYTES_MAX} bytes, found {len(text)}"
+    except (Exception, SystemExit) as error:
+        return it, f"dump: {why_of(error)}"
+    try:
+        restore(orjson.loads(text))
+    except (Exception, SystemExit) as error:
+        return _anew(it, kind, name, new), f"restore: {why_of(error)}"
+    return it, ""
+
+
+def _anew(it: Any, kind: str, name: str, new: InForce) -> Any:
+    """Another object of the same making, because `it` may hold half a state."""
+    catalogue = new.lineup.catalogue
+    if catalogue is None:
+        return it
+    try:
+        with catalogue.in_force():
+            return make(KINDS[kind], name, new.config, catalogue)
+    except (ConfigError, PluginError):
+        return it

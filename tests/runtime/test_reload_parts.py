@@ -1,0 +1,293 @@
+"""The parts of a reload by themselves: budget, guard, history, plans, the table of endpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+import pytest
+import trio
+
+from polytrade.catalogue import scan
+from polytrade.config import Config, Reload
+from polytrade.core.units import ONE_E6
+from polytrade.errors import ConfigError, PluginError, Problem
+from polytrade.lineup import Catalogue, build_lineup
+from polytrade.runtime import budget as budget_module
+from polytrade.runtime.budget import Budget, Watched
+from polytrade.runtime.guard import Standing
+from polytrade.runtime.reload_history import KEPT_MAX, ROWS_MAX, History, Kept, Outcome
+from polytrade.runtime.reload_plan import (
+    Refused,
+    plan,
+    possible_kinds,
+    refusal_of,
+    reloaded_config,
+    wanted_config,
+)
+from polytrade.runtime.reload_requests import (
+    ENDPOINTS,
+    ReloadRefused,
+    ReloadReply,
+    ReloadRequest,
+    effective,
+)
+from polytrade.runtime.reload_steps import concerns_plugins, listed, sections
+from tests.plugin_projects import SiteFolder, maker_source, plugin_site
+
+BASE = Config()
+
+
+def asked(name: str, **fields: Any) -> ReloadRequest:
+    return ReloadRequest(name=name, who="test", **fields)
+
+
+# -- the table --------------------------------------------------------------------------------
+
+
+def test_every_field_is_a_setting_and_two_of_one_field_agree() -> None:
+    for endpoint in ENDPOINTS.values():
+        for name, field in endpoint.fields.items():
+            assert field.declared.metadata["doc"], name
+            for path in field.paths:
+                assert endpoint.field_of(path) == name
+    stale = ENDPOINTS["strategy"].fields["stale_tick_filter_ms"]
+    assert stale.paths == ("risk.stale_tick_filter_ms", "taker.stale_tick_filter_ms")
+
+
+def test_a_field_sets_every_setting_it_stands_for() -> None:
+    config = wanted_config(BASE, asked("strategy", patch={"stale_tick_filter_ms": 900}), None)
+    assert config.risk.stale_tick_filter_ms == config.taker.stale_tick_filter_ms == 900
+    alone = wanted_config(BASE, asked("taker", patch={"stale_tick_filter_ms": 800}), None)
+    assert (alone.risk, alone.taker.stale_tick_filter_ms) == (BASE.risk, 800)
+
+
+def test_settings_merge_into_the_table_of_the_selected_plugin() -> None:
+    first = wanted_config(BASE, asked("taker", settings={"a": 1, "b": 2}), None)
+    second = wanted_config(first, asked("taker", settings={"b": 3}), None)
+    assert second.plugins.settings == {"none": {"a": 1, "b": 3}}
+    assert effective("taker", second)["taker"]["settings"] == {"a": 1, "b": 3}
+
+
+def test_values_that_do_not_fit_those_in_force_are_refused_by_their_field() -> None:
+    with pytest.raises(Refused) as refused:
+        wanted_config(BASE, asked("toxicity", patch={"safe_threshold": 0.9}), None)
+    assert (refused.value.refusal.code, refused.value.refusal.field) == (
+        "invalid_value",
+        "safe_threshold",
+    )
+    zero = {"taker_weight": 0.0, "maker_weight": 0.0, "arb_weight": 0.0}
+    with pytest.raises(Refused, match="a weight above 0"):
+        wanted_config(BASE, asked("allocator", patch=zero), None)
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "field"),
+    [
+        ("plugins.settings.glft.gamma", "settings", "settings.gamma"),
+        ("strategy.maker", "find", "strategy.maker"),
+        ("strategy.min_edge_bps", "", "min_edge_bps"),
+        ("strategy.half_spread", "", "strategy.half_spread"),
+        ("", "", ""),
+    ],
+)
+def test_refusal_names_step_and_field(path: str, step: str, field: str) -> None:
+    refusal = refusal_of(ConfigError(Problem("m", path)), asked("strategy"))
+    assert (refusal.step, refusal.field) == (step, field)
+    assert refusal.code == ("reload_failed" if step else "invalid_value")
+
+
+def test_directory_changes_what_may_be_reloaded_and_keeps_the_rest() -> None:
+    venue = attrs.evolve(BASE, feeds=attrs.evolve(BASE.feeds, clob_url="http://127.0.0.1:1"))
+    latency = attrs.evolve(BASE.latency, io_flush_batch=8)
+    loaded = attrs.evolve(BASE, latency=latency, risk=attrs.evolve(BASE.risk, max_open_orders=2))
+    config = reloaded_config(venue, BASE, loaded)
+    assert config == attrs.evolve(venue, latency=latency, risk=loaded.risk)
+    for changed in (
+        attrs.evolve(BASE, latency=attrs.evolve(BASE.latency, drain_max=8)),
+        attrs.evolve(BASE, control=attrs.evolve(BASE.control, port=1)),
+    ):
+        with pytest.raises(Refused) as refused:
+            reloaded_config(venue, BASE, changed)
+        assert refused.value.refusal.code == "restart_needed"
+
+
+# -- plans ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Any:
+    with plugin_site(tmp_path / "site") as folder:
+        yield folder
+
+
+def planned(request: ReloadRequest, catalogue: Catalogue, current: Config = BASE) -> Any:
+    kinds = possible_kinds(request, catalogue) or [None]
+    return plan(current, wanted_config(current, request, kinds[0]), request, catalogue)
+
+
+def test_parameters_and_built_ins_need_no_trial() -> None:
+    catalogue = scan(BASE.plugins)
+    assert not planned(asked("strategy", patch={"ttl_ms": 500}), catalogue).tried
+    assert not planned(asked("strategy", plugin="control_mid"), catalogue).tried
+    assert [kind.name for kind in possible_kinds(asked("strategy", plugin="blend"), catalogue)] == [
+        "fair_value"
+    ]
+    with pytest.raises(Refused, match="ships with polytrade"):
+        planned(asked("taker", code=True), catalogue)
+    with pytest.raises(Refused, match="no plugin offers 'glfd'"):
+        planned(asked("strategy", plugin="glfd"), catalogue)
+
+
+def test_only_the_plugin_asked_for_is_tried_and_loaded(site: SiteFolder) -> None:
+    catalogue = scan(BASE.plugins)
+    site.install("bidder", maker_source())
+    site.install("other", "while True:\n    pass\n")
+    found = planned(asked("strategy", plugin="bidder"), catalogue)
+    assert (found.tried, found.hidden) == (True, ("other",))
+    assert list(found.wanted) == ["bidder"]
+    assert found.wanted["bidder"].startswith("1.0.0+sha256:")
+
+
+def test_switch_to_code_that_changed_on_disk_asks_for_code(site: SiteFolder) -> None:
+    site.install("bidder", maker_source())
+    catalogue = scan(BASE.plugins)
+    site.install("bidder", maker_source(price_e4=1), version="1.1.0")
+    with pytest.raises(PluginError, match="ask with code true"):
+        planned(asked("strategy", plugin="bidder"), catalogue)
+    found = planned(asked("strategy", plugin="bidder", code=True), catalogue)
+    assert found.fresh == {"bidder"}
+    assert found.wanted["bidder"].startswith("1.1.0+sha256:")
+    site.uninstall("polytrade-bidder")
+    with pytest.raises(PluginError, match="is not installed any more"):
+        planned(asked("strategy", plugin="bidder", code=True), catalogue)
+
+
+def test_event_lists_what_differs_and_what_is_to_be_made_anew() -> None:
+    risky = attrs.evolve(BASE, risk=attrs.evolve(BASE.risk, max_open_orders=2))
+    assert not concerns_plugins(BASE, risky)
+    assert list(orjson.loads(sections(BASE, risky, listed(asked("risk"))))) == ["risk"]
+    told = orjson.loads(sections(BASE, risky, listed(asked("taker"))))
+    assert sorted(told) == ["risk", "taker"]
+    assert listed(asked("rollback")) == {"plugins"}
+    assert concerns_plugins(BASE, attrs.evolve(BASE, taker=attrs.evolve(BASE.taker, ttl_ms=100)))
+
+
+# -- budget -----------------------------------------------------------------------------------
+
+
+class Times:
+    """A stopwatch that is set by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = 0
+        monkeypatch.setattr(budget_module, "perf_counter_ns", lambda: self.now_ns)
+
+
+class Slow:
+    def __init__(self, times: Times) -> None:
+        self.times = times
+        self.took_ns = 0
+        self.gamma = 5
+
+    def quotes(self, view: Any) -> Any:
+        self.times.now_ns += self.took_ns
+        return view
+
+
+def test_repeated_overruns_quarantine_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    times, told = Times(monkeypatch), list[tuple[str, str]]()
+    section = Reload(call_budget_us=1000, overruns_max=3, overrun_window_s=10)
+    budget = Budget(section, lambda role, why: told.append((role, why)))
+    slow = Slow(times)
+    maker: Any = Watched(slow, "maker", budget_module.Overruns(budget, "maker"), budget)
+    assert (maker.quotes(4), maker.gamma) == (4, 5)
+    slow.took_ns = 1_000_001
+    for _ in range(3):
+        assert maker.quotes(4) == 4
+    assert (told, budget.overruns) == ([], 2)  # the first made it suspect
+    times.now_ns += 11_000_000_000
+    maker.quotes(4)
+    assert told == []
+    maker.quotes(4)
+    maker.quotes(4)
+    maker.quotes(4)
+    why = "3 calls within 10 s took longer than 1000 us, the last 1000 us"
+    assert (told, budget.quarantined) == ([("maker", why)], 1)
+
+
+def test_built_in_objects_have_no_budget_and_plugins_have(site: SiteFolder) -> None:
+    site.install("bidder", maker_source())
+    config = attrs.evolve(BASE, strategy=attrs.evolve(BASE.strategy, maker="bidder"))
+    lineup = build_lineup(config)
+    watched = Budget(Reload(), lambda role, why: None).watched(lineup)
+    assert isinstance(watched.maker, Watched)
+    assert watched.fair_value is lineup.fair_value
+    assert watched.taker is lineup.taker
+
+
+# -- guard ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (Standing(95 * ONE_E6, 30, 0, 0), ""),
+        (Standing(95 * ONE_E6 - 1, 30, 0, 0), "5.000001 USDC of equity lost, bound 5"),
+        (Standing(100 * ONE_E6, 0, 0, 2), "2 plugin faults and overruns, bound 2"),
+        (Standing(100 * ONE_E6, 9, 10, 0), ""),
+        (Standing(100 * ONE_E6, 10, 10, 0), ""),
+        (Standing(100 * ONE_E6, 9, 11, 0), "11 of 20 orders refused, bound 0.5"),
+    ],
+)
+def test_bound_that_is_broken_is_named(now: Standing, why: str) -> None:
+    section = Reload(guard_max_loss_usdc=5, guard_max_block_ratio=0.5, guard_max_errors=2)
+    assert Standing(100 * ONE_E6, 0, 0, 0).broken(now, section) == why
+
+
+# -- history ----------------------------------------------------------------------------------
+
+
+async def test_history_is_bounded_and_on_disk_a_line_a_reload(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    catalogue = scan(BASE.plugins)
+    for generation in range(2, ROWS_MAX + 4):
+        reply = ReloadReply(generation=generation, applied_at_ns=0, effective={})
+        request = asked("risk", patch={"max_open_orders": generation})
+        await history.add(
+            Outcome(ts_ns=0, request=request, answer=reply, generation=generation, took_ms=1.26)
+        )
+        history.below.append(Kept(generation, BASE, catalogue))
+    refusal = ReloadRefused(code="reload_failed", message="m", step="probe", plugin="p 1")
+    await history.add(
+        Outcome(ts_ns=0, request=asked("risk"), answer=refusal, generation=300, took_ms=1)
+    )
+    assert (len(history.rows), len(history.below)) == (ROWS_MAX, KEPT_MAX)
+    assert (history.accepted, history.refused) == (ROWS_MAX + 2, 1)
+    lines = (tmp_path / "1970-01-01" / "risk_reload.jsonl").read_bytes().splitlines()
+    assert len(lines) == ROWS_MAX + 3
+    assert orjson.loads(lines[0]) == {
+        "time": "1970-01-01T00:00:00.000Z",
+        "generation": 2,
+        "name": "risk",
+        "who": "test",
+        "why": "",
+        "patch": {"max_open_orders": 2},
+        "result": "applied",
+        "took_ms": 1.3,
+        "plugins": {},
+        "pause_us": 0,
+    }
+    last = orjson.loads(lines[-1])
+    assert (last["result"], last["step"], last["plugin"]) == ("refused", "probe", "p 1")
+
+
+async def test_history_on_a_disk_that_refuses_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    history = History(tmp_path / "file")
+    reply = ReloadReply(generation=2, applied_at_ns=0, effective={})
+    await history.add(
+        Outcome(ts_ns=0, request=asked("risk"), answer=reply, generation=2, took_ms=1)
+    )
+    await trio.lowlevel.checkpoint()
+    assert len(history.rows) == 1

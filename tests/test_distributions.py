@@ -1,0 +1,241 @@
+"""Installed plugins as they are on disk: what is found, what is half there, whose code is fresh."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from polytrade.distributions import (
+    Source,
+    find_plugins,
+    fresh_code,
+    loaded,
+    modules_in_force,
+    put_modules,
+)
+from polytrade.plugin_code import RefusedCode, check_code, last_line
+from tests.plugin_projects import SiteFolder, maker_source, plugin_site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[SiteFolder]:
+    with plugin_site(tmp_path / "site") as folder:
+        yield folder
+
+
+def problem(name: str = "bidder") -> str:
+    return find_plugins()[name].problem
+
+
+def test_plugin_is_found_with_its_distribution_and_code(site: SiteFolder) -> None:
+    site.install("bidder", maker_source(), version="1.2")
+    found = find_plugins()["bidder"]
+    assert (found.module, found.distribution, found.version) == (
+        "polytrade_bidder",
+        "polytrade-bidder",
+        "1.2",
+    )
+    assert found.packages == ("polytrade_bidder",)
+    assert found.problem == ""
+    assert len(found.digest) == 64
+    assert list(found.code) == [str(site.installed["polytrade-bidder"].file.resolve())]
+
+
+def test_plugins_come_in_the_order_of_their_names(site: SiteFolder) -> None:
+    for name in ("b", "c", "a"):
+        site.install(name, maker_source())
+    assert list(find_plugins()) == ["a", "b", "c"]
+
+
+def test_disabled_plugin_is_not_found(site: SiteFolder) -> None:
+    site.install("bidder", maker_source())
+    assert find_plugins(("bidder",)) == {}
+
+
+def test_digest_is_of_every_file_but_the_compiled(site: SiteFolder) -> None:
+    def digest() -> str:
+        return find_plugins()["bidder"].digest
+
+    one = site.install("bidder", maker_source(), files={"model.json": "{}", "deep/x.py": "A = 1\n"})
+    first = digest()
+    compiled = one.file.parent / "__pycache__" / "x.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"x")
+    assert digest() == first
+    (one.file.parent / "model.json").write_text("[]")
+    second = digest()
+    assert second != first
+    (one.file.parent / "deep" / "x.py").write_text("A = 2\n")
+    assert digest() not in (first, second)
+
+
+def test_entry_point_declared_by_two_distributions_is_refused(site: SiteFolder) -> None:
+    site.install("bidder", maker_source(), version="1.0")
+    site.install("bidder", maker_source(), distribution="acme", module="acme_x", version="2.0")
+    assert problem() == "declared by acme 2.0 and by polytrade-bidder 1.0"
+
+
+def test_two_versions_beside_each_other_are_refused(site: SiteFolder) -> None:
+    old = site.install("bidder", maker_source(), version="1.0")
+    kept = old.info.with_name("kept")
+    os.rename(old.info, kept)
+    site.install("bidder", maker_source(), version="1.1")
+    os.rename(kept, old.info)
+    assert problem() == "polytrade-bidder is installed twice: 1.0 and 1.1"
+
+
+def test_the_first_on_the_path_hides_another(site: SiteFolder, tmp_path: Path) -> None:
+    site.install("bidder", maker_source(), version="1.0")
+    with plugin_site(tmp_path / "before") as front:
+        front.install("bidder", maker_source(), version="2.0")
+        found = find_plugins()["bidder"]
+        assert (found.version, found.problem) == ("2.0", "")
+
+
+def test_information_without_module_is_half_installed(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source())
+    (made.info / "RECORD").unlink()
+    made.file.unlink()
+    assert problem() == "half installed: its module 'polytrade_bidder' is not there"
+
+
+def test_recorded_file_that_is_missing_is_half_installed(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source(), files={"part.py": ""})
+    (made.file.parent / "part.py").unlink()
+    assert problem() == "half installed: polytrade_bidder/part.py of its RECORD is missing"
+
+
+def test_distribution_without_metadata_is_half_installed(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source())
+    (made.info / "METADATA").unlink()
+    assert problem() == "half installed: its METADATA is missing"
+
+
+def test_editable_installation_is_found_by_a_running_process(
+    site: SiteFolder, tmp_path: Path
+) -> None:
+    """pip leaves a `.pth` file that only a new interpreter would read."""
+    made = site.install("bidder", maker_source())
+    project = tmp_path / "project"
+    project.mkdir()
+    os.rename(made.file, project / made.file.name)
+    (site.folder / "_editable.pth").write_text(f"import gone\n{project}\n")
+    record = made.info / "RECORD"
+    rows = record.read_text().replace("polytrade_bidder.py", "_editable.pth")
+    record.write_text(rows)
+    found = find_plugins()["bidder"]
+    assert found.problem == ""
+    assert list(found.code) == [str((project / made.file.name).resolve())]
+    assert sys.path[-1] == str(project)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("polytrade_bidder:Bidder", "expected a module, found 'polytrade_bidder:Bidder'"),
+        ("json", "expected a module of its own, found 'json'"),
+        ("polytrade.builtin", "expected a module of its own, found 'polytrade.builtin'"),
+    ],
+)
+def test_entry_point_must_be_a_module_of_its_own(site: SiteFolder, value: str, reason: str) -> None:
+    site.install("bidder", maker_source(), points={"bidder": value})
+    assert problem() == reason
+
+
+def import_fresh(source: Source) -> dict[str, object]:
+    with modules_in_force(source.packages, {}), fresh_code([source]):
+        module = importlib.import_module(source.module)
+        assert set(loaded(source.packages)) >= {source.module}
+        return dict(vars(module))
+
+
+def test_fresh_import_leaves_sys_modules_as_it_was(site: SiteFolder) -> None:
+    site.install("bidder", "from polytrade_bidder.part import A\n", files={"part.py": "A = 1\n"})
+    source = find_plugins()["bidder"]
+    before, finders = dict(sys.modules), list(sys.meta_path)
+    assert import_fresh(source)["A"] == 1
+    assert sys.modules == before
+    assert sys.meta_path == finders
+
+
+def test_failed_import_leaves_sys_modules_as_it_was(site: SiteFolder) -> None:
+    source_text = "from polytrade_bidder.part import A\nfrom polytrade_bidder.gone import B\n"
+    site.install("bidder", source_text, files={"part.py": "A = 1\n"})
+    source = find_plugins()["bidder"]
+    before = dict(sys.modules)
+    with pytest.raises(ModuleNotFoundError):
+        import_fresh(source)
+    assert sys.modules == before
+
+
+def test_loaded_generation_comes_back_after_a_fresh_import(site: SiteFolder) -> None:
+    site.install("bidder", "A = 1\n")
+    old = importlib.import_module("polytrade_bidder")
+    site.edit("polytrade-bidder", "A = 1", "A = 2")
+    assert import_fresh(find_plugins()["bidder"])["A"] == 2
+    assert sys.modules["polytrade_bidder"] is old
+    assert old.A == 1
+
+
+def test_edit_of_the_same_second_and_size_is_new_code(
+    site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ordinary import would read the bytecode of the first text: it is there, and fits."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    made = site.install("bidder", "A = 1\n")
+    importlib.import_module("polytrade_bidder")
+    assert list(made.file.parent.glob("__pycache__/polytrade_bidder.*.pyc"))
+    site.edit("polytrade-bidder", "A = 1", "A = 2")
+    put_modules({"polytrade_bidder"}, {})
+    assert importlib.import_module("polytrade_bidder").A == 1, "bytecode is stale here"
+    assert import_fresh(find_plugins()["bidder"])["A"] == 2
+
+
+def test_fresh_import_writes_no_bytecode(site: SiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    made = site.install("bidder", "A = 1\n")
+    import_fresh(find_plugins()["bidder"])
+    assert not (made.file.parent / "__pycache__").exists()
+
+
+def test_code_is_that_which_was_digested(site: SiteFolder) -> None:
+    """A file replaced between reading and importing is not run."""
+    site.install("bidder", "A = 1\n")
+    source = find_plugins()["bidder"]
+    site.edit("polytrade-bidder", "A = 1", "A = 2")
+    assert import_fresh(source)["A"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("def f():\n    import json\n", 2),
+        ("class C:\n    def f(self):\n        from json import dumps\n", 3),
+        ("async def f():\n    if 1:\n        import json\n", 3),
+        ("def f():\n    __import__('json')\n", 2),
+        ("import importlib\nf = lambda: importlib.import_module('json')\n", 2),
+    ],
+)
+def test_import_inside_a_function_is_refused_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(RefusedCode, match=rf"line {line}: plugins import at module level"):
+        check_code(text.encode(), "x.py")
+
+
+def test_import_at_module_level_is_fine() -> None:
+    text = "import json\nif True:\n    import os\ntry:\n    import sys\nexcept ImportError: pass\n"
+    check_code(text.encode(), "x.py")
+
+
+def test_last_line_names_the_plugins_own_line(site: SiteFolder) -> None:
+    site.install("bidder", "import json\n\nA = json.loads('{')\n")
+    source = find_plugins()["bidder"]
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        import_fresh(source)
+    assert last_line(caught.value) == (
+        "JSONDecodeError: Expecting property name enclosed in double quotes: "
+        "line 1 column 2 (char 1) (polytrade_bidder.py, line 3)"
+    )
