@@ -97,6 +97,8 @@ class Reloading:
         ):
             if count:
                 found.append(f"{count} {what}")
+        if not self.placed:
+            found.append("no order placed: the daemon did not trade")
         return found
 
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import attrs
 import httpx2
-import outcome
 import pytest
 import trio
 
@@ -154,13 +153,14 @@ def daemon_in_a_thread(folder: Path, *overrides: str) -> Iterator[Asked]:
         thread.start()
         try:
             up.wait()
-            if "ended" in box:
-                box["ended"].unwrap()
+            if "failed" in box:
+                raise box["failed"]
             with httpx2.Client(base_url=box["url"], timeout=WAIT_S) as client:
                 yield Asked(rig=box["rig"], token=box["token"], client=client)
         finally:
-            if "stop" in box and "ended" not in box:
+            if "stop" in box and "failed" not in box:
                 trio.from_thread.run_sync(box["stop"].set, trio_token=box["token"])
             thread.join()
-    box["ended"].unwrap()
+    if "failed" in box:
+        raise box["failed"]
     assert box["rests"] == ([], 0)

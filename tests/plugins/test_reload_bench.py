@@ -103,6 +103,8 @@ def test_budget_is_named_in_words() -> None:
         "4 orders orphaned",
         "5 old lineups alive",
     ]
+    idle = ["no order placed: the daemon did not trade"]
+    assert reloading(placed=0).over_budget() == idle
     assert reloading(modules=12).over_budget() == ["2 generations of code too many"]
 
 
