@@ -167,6 +167,23 @@ def scan(
     )
 
 
+def sharing(found: Mapping[str, Source], catalogue: Catalogue) -> list[str]:
+    """Plugins found beside those of the catalogue that may offer a name of theirs, sorted.
+
+    They are those in whose code, or as whose own name, such a name is written; none is imported.
+    A name that code puts together is not seen.
+    """
+    taken = [name for (_, name), it in catalogue.factories.items() if it.plugin != BUILTIN]
+    texts = [name.encode() for name in taken]
+    return [
+        name
+        for name, source in found.items()
+        if name not in catalogue.plugins
+        and not source.problem
+        and (name in taken or any(text in it for it in source.code.values() for text in texts))
+    ]
+
+
 @attrs.frozen
 class _Loaded:
     """One plugin's part of a catalogue."""

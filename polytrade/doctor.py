@@ -26,6 +26,7 @@ from polytrade.doctor_hosts import Row, check_hosts, endpoints
 from polytrade.errors import ConfigError, PluginError
 from polytrade.lineup import build_lineup
 from polytrade.polymarket.relays import API_KEY_ENV, PASSPHRASE_ENV, SECRET_ENV
+from polytrade.probe import REST_S
 from polytrade.runtime.inbox import Clock
 
 OK, FAILED = 0, 1
@@ -167,6 +168,16 @@ def check_port(config: Config) -> Row:
     return Row("control port", "ok", f"{host}:{port} is free")
 
 
+def check_reload(config: Config) -> Row:
+    """A reload is answered within the time of its request, also when the trial takes all of its."""
+    needed_s, limit_s = config.reload.probe_s + REST_S, config.control.request_limit_s
+    detail = f"a trial and its reload take up to {needed_s:g} s, a request {limit_s:g} s"
+    if needed_s > limit_s:
+        fix = "set control.request_limit_s to more, or reload.probe_s to less"
+        return Row("reload", "warn", detail, fix)
+    return Row("reload", "ok", detail)
+
+
 def check_captures(config: Config, root: Path) -> Iterator[Row]:
     """A managed venue's captures are there."""
     for name in config.venue.playback if config.venue.managed else ():
@@ -186,6 +197,7 @@ def check_here(config: Config, root: Path, environment: Mapping[str, str]) -> li
         check_descriptors(),
         *check_secrets(config, root, environment),
         check_port(config),
+        check_reload(config),
         *check_captures(config, root),
     ]
 

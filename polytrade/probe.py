@@ -22,20 +22,21 @@ import orjson
 
 import polytrade
 from polytrade import strict
-from polytrade.catalogue import BUILTIN, Catalogue, scan
+from polytrade.catalogue import BUILTIN, Catalogue, scan, sharing
 from polytrade.config import Config
 from polytrade.core.events import Event, event_from_row
 from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, PluginError
 from polytrade.lineup import Lineup, build_lineup, check_lineup, restore_states
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import REASON_MAX, last_line
 from polytrade.trial import Trial, TrialFailed
 
 REQUEST_BYTES_MAX: Final = 64 << 20
 """Largest request: 8 markets' books and 256 events are a few hundred kilobytes."""
-START_S: Final = 10.0
-"""What a parent adds to a probe's own deadline before it kills it: a busy host takes seconds to
-start an interpreter, and only a probe whose timer a plugin switched off comes this far."""
+START_S: Final = 2.0
+"""What a parent adds to a probe's own deadline before it kills it: the start of an interpreter."""
+REST_S: Final = 3.0
+"""What a reload takes besides the probe's own time: that start, and to load, hand over and swap."""
 BANNED: Final = frozenset(
     {
         *("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"),
@@ -111,10 +112,13 @@ def deadline_s(config: Config) -> float:
     return config.reload.probe_s + START_S
 
 
-def parse_answer(output: bytes, code: int | None, config: Config) -> ProbeAnswer:
+def parse_answer(
+    output: bytes, code: int | None, config: Config, complaint: bytes = b""
+) -> ProbeAnswer:
     """What a probe that has ended, or was killed, said; never raises.
 
-    `code` is its exit status (negative for a signal), None when the parent killed it.
+    `code` is its exit status (negative for a signal), None when the parent killed it; `complaint`
+    is what came last on its standard error.
     """
     step, plugin = "probe", ""
     for line in output.splitlines():
@@ -122,7 +126,7 @@ def parse_answer(output: bytes, code: int | None, config: Config) -> ProbeAnswer
             body = orjson.loads(line)
             if "ok" in body:
                 return ProbeAnswer(**body)
-            step, plugin = str(body["step"]), str(body.get("plugin", ""))
+            step, plugin = str(body["step"]), str(body.get("plugin", "")) or plugin
         except (ValueError, TypeError, KeyError):
             break
     seconds = f"{config.reload.probe_s:g} s"
@@ -130,8 +134,18 @@ def parse_answer(output: bytes, code: int | None, config: Config) -> ProbeAnswer
         why = f"did not end within {seconds}"
     else:
         # The common cause is the bound on memory: some code ends the process when it is refused.
-        why = f"ended with status {code}: out of memory, or it ended itself"
+        said = _complaint(complaint) or "out of memory, or it ended itself"
+        why = f"ended with status {code}: {said}"
     return ProbeAnswer(False, step, plugin, why=why)
+
+
+def _complaint(text: bytes) -> str:
+    """The last line that says anything, printable and at most `REASON_MAX` characters."""
+    for line in reversed(text.decode(errors="replace").splitlines()):
+        said = "".join(each if each.isprintable() else " " for each in line).strip()
+        if said:
+            return said[:REASON_MAX]
+    return ""
 
 
 # -- the probe's side -------------------------------------------------------------------------
@@ -197,9 +211,11 @@ def run(
     trial: Trial | None = None
     lineup: Lineup | None = None
     try:
-        told("import", ", ".join(sorted(set(plugins or ()) - {BUILTIN})))
+        asked = ", ".join(sorted(set(plugins or ()) - {BUILTIN}))
+        told("import", asked)
         catalogue = _scan(config, plugins)
-        told("build")
+        _refuse_shared(config, catalogue, told)
+        told("build", asked)
         lineup = build_lineup(config, catalogue, checked=False)
         with catalogue.in_force():
             told("handover")
@@ -249,6 +265,25 @@ def _scan(config: Config, plugins: Mapping[str, str] | None) -> Catalogue:
         if line and info.line != line:
             raise PluginError(name, info.version, f"is {info.line} now, not {line}", "find")
     return catalogue
+
+
+def _refuse_shared(config: Config, catalogue: Catalogue, told: Any) -> None:
+    """PluginError when another installed plugin offers a name that one of these does.
+
+    The daemon imports none but these, so that only here the others show what they offer.
+    """
+    section = config.plugins
+    found = find_plugins(section.disabled)
+    others = sharing(found, catalogue)
+    if not others:
+        return
+    told("hooks", ", ".join(others))
+    away = found.keys() - catalogue.plugins.keys() - set(others)
+    disabled = (*section.disabled, *sorted(away))
+    both = scan(attrs.evolve(section, disabled=disabled), previous=catalogue)
+    for name, info in catalogue.plugins.items():
+        if not info.error and both.plugins[name].error:
+            raise both.plugins[name].failure()
 
 
 def _blamed(lineup: Lineup | None, failed: TrialFailed) -> tuple[str, str]:

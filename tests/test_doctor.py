@@ -12,7 +12,7 @@ import trio
 import trio_websocket
 
 from polytrade import doctor, doctor_hosts
-from polytrade.config import Config, Control, Feeds, Source, Storage, Venue
+from polytrade.config import Config, Control, Feeds, Reload, Source, Storage, Venue
 from polytrade.doctor_hosts import Endpoint, Row, check_host, check_hosts, clock_row, endpoints
 
 SECOND = 1_000_000_000
@@ -146,6 +146,15 @@ def test_half_of_the_venue_credentials_is_warned_of(tmp_path: Path) -> None:
     assert (row.status, row.detail) == (
         "warn",
         "POLYTRADE_POLY_SECRET, POLYTRADE_POLY_PASSPHRASE not set",
+    )
+
+
+def test_trial_that_outlasts_its_request_warns() -> None:
+    assert doctor.check_reload(Config(reload=Reload(probe_s=7.0))).status == "ok"
+    row = doctor.check_reload(Config(reload=Reload(probe_s=7.5)))
+    assert (row.status, row.detail) == (
+        "warn",
+        "a trial and its reload take up to 10.5 s, a request 10 s",
     )
 
 

@@ -14,6 +14,7 @@ from polytrade.core.events import ClockTicked
 from polytrade.core.judging import JUDGES
 from polytrade.core.roles import Estimate, Share, no_estimate
 from polytrade.lineup import build_lineup, scan
+from polytrade.plugin_code import REASON_MAX
 from polytrade.trial import Trial, TrialFailed, Watch, made_up
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
@@ -39,7 +40,7 @@ def ask(config: Config, **asked: Any) -> probe.ProbeAnswer:
         capture_output=True,
         check=False,
     )
-    return probe.parse_answer(done.stdout, done.returncode, config)
+    return probe.parse_answer(done.stdout, done.returncode, config, done.stderr)
 
 
 def quoting(line: str, imports: str = "") -> str:
@@ -303,8 +304,8 @@ def test_import_without_end_is_ended(site: SiteFolder) -> None:
 
 def test_answer_that_sleeps_is_ended(site: SiteFolder) -> None:
     site.install("bidder", quoting("        time.sleep(3600)", "import time"))
-    answer = ask(select(probe_s=2.0))
-    assert (answer.ok, answer.step) == (False, "probe")
+    answer = ask(select(probe_s=2.0), plugins={"bidder": ""})
+    assert (answer.ok, answer.step, answer.plugin) == (False, "probe", "bidder")
     assert answer.why == "did not end within 2 s"
 
 
@@ -320,6 +321,19 @@ def test_process_that_ends_itself_is_told(site: SiteFolder) -> None:
     answer = ask(select(), plugins={"bidder": ""})
     assert (answer.ok, answer.step, answer.plugin) == (False, "import", "bidder")
     assert answer.why == "ended with status 7: out of memory, or it ended itself"
+    last = "import os\nimport sys\n\nprint('no\\nlicence\\x1b[0m', file=sys.stderr, flush=True)\n"
+    site.install("bidder", f"{last}os._exit(7)\n", version="1.1")
+    answer = ask(select(), plugins={"bidder": ""})
+    assert answer.why == "ended with status 7: licence [0m"
+
+
+def test_probe_that_dies_at_its_start_tells_its_last_words() -> None:
+    done = subprocess.run(probe.command(), input=b"{}", capture_output=True, check=False)
+    answer = probe.parse_answer(done.stdout, done.returncode, Config(), done.stderr)
+    assert (answer.ok, answer.step) == (False, "probe")
+    assert answer.why == "ended with status 1: KeyError: 'config'"
+    long = probe.parse_answer(b"", 1, Config(), b"x" * 1_000 + b"\n \n")
+    assert long.why == "ended with status 1: " + "x" * REASON_MAX
 
 
 @pytest.mark.parametrize(
@@ -344,9 +358,31 @@ def test_output_of_no_probe_is_no_answer() -> None:
         assert (answer.ok, answer.step) == (False, "probe")
     killed = probe.parse_answer(b'{"step": "build", "plugin": "x"}\n', None, Config())
     assert (killed.step, killed.why) == ("build", "did not end within 5 s")
+    told = b'{"step": "import", "plugin": "x"}\n{"step": "probe", "plugin": ""}\n'
+    killed = probe.parse_answer(told, None, Config())
+    assert (killed.step, killed.plugin) == ("probe", "x")
 
 
 def test_command_needs_no_installed_project() -> None:
     assert probe.command()[0] == sys.executable
     assert Path(probe.environment({})["PYTHONPATH"], "polytrade", "probe.py").is_file()
-    assert probe.deadline_s(select(probe_s=2.0)) == 12.0
+    assert probe.deadline_s(select(probe_s=2.0)) == 4.0
+    config = Config()
+    assert config.reload.probe_s + probe.REST_S <= config.control.request_limit_s
+
+
+def test_name_that_another_plugin_offers_is_refused_though_nobody_asked_for_that(
+    site: SiteFolder,
+) -> None:
+    site.install("bidder", maker_source())
+    site.install("other", maker_source())
+    answer = ask(select(), plugins={"bidder": ""})
+    assert (answer.ok, answer.step, answer.plugin) == (False, "hooks", "bidder")
+    assert answer.why == "offers 'bidder', and so does other"
+
+
+@pytest.mark.parametrize("source", ["1 / 0  # bidder\n", maker_source("bidder2")])
+def test_plugin_that_only_mentions_the_name_does_no_harm(site: SiteFolder, source: str) -> None:
+    site.install("bidder", maker_source())
+    site.install("other", source)
+    assert ask(select(call_budget_us=1_000_000), plugins={"bidder": ""}).ok

@@ -1,13 +1,14 @@
 """How long plugins take: each answer against its budget, the slow ones out of service.
 
 Built-in objects have none. The first overrun of an object only makes it suspect: from then on what
-the host took away during a call is told apart from what the call took, which costs two more system
-calls a call. Repeated overruns become a PluginQuarantined event, once until the next swap.
+it waited for the processor or for the GIL is told apart from what it took, which costs two more
+system calls a call. Repeated overruns become a PluginQuarantined event, once until the next swap.
 """
 
 from collections import deque
 from collections.abc import Callable
-from resource import RUSAGE_THREAD, getrusage
+from pathlib import Path
+from resource import RUSAGE_SELF, RUSAGE_THREAD, getrusage, struct_rusage
 from time import perf_counter_ns
 from typing import Any, Final, final
 
@@ -26,24 +27,35 @@ Quarantine = Callable[[str, str], None]
 """Called with the role and why."""
 KEPT_MAX: Final = 10_000
 """Overruns remembered of an object: the most that `reload.overruns_max` may be."""
+SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 
 @final
 class Overruns:
     """The overruns of one object, whose role is `role`."""
 
-    __slots__ = ("_budget", "_times_ns", "role", "suspect")
+    __slots__ = ("_budget", "_queued_ns", "_times_ns", "role", "suspect")
 
     def __init__(self, budget: "Budget", role: str) -> None:
         self.role = role
         self.suspect = False
         self._budget = budget
+        self._queued_ns = 0
         self._times_ns: deque[int] = deque(maxlen=KEPT_MAX)
+
+    def newly_queued_ns(self) -> int:
+        """How long the thread queued for a processor since this was asked last, or since armed.
+
+        More than within the call alone: one look at each overrun is cheap, one at each call is not.
+        """
+        before, self._queued_ns = self._queued_ns, _queued_ns()
+        return self._queued_ns - before
 
     def over(self, took_ns: int) -> None:
         """A call took longer than the budget."""
         if not self.suspect:
             self.suspect = True
+            self._queued_ns = _queued_ns()
             return
         self._times_ns.append(perf_counter_ns())
         self._budget.judge(self.role, self._times_ns, took_ns)
@@ -138,15 +150,44 @@ def _timed(call: Callable[..., Any], meter: Overruns, budget: Budget) -> Callabl
 def _exactly(
     call: Callable[..., Any], arguments: tuple[Any, ...], meter: Overruns, budget: Budget
 ) -> Any:
-    """Call, and count what the call took: without what another process took meanwhile."""
-    before, began_ns = getrusage(RUSAGE_THREAD), perf_counter_ns()
+    """Call, and count what the call took: without what it waited for others."""
+    whole, own = getrusage(RUSAGE_SELF), getrusage(RUSAGE_THREAD)
+    began_ns = perf_counter_ns()
     answer = call(*arguments)
     took_ns = perf_counter_ns() - began_ns
     if took_ns > budget.budget_ns:
-        after = getrusage(RUSAGE_THREAD)
-        if after.ru_nivcsw != before.ru_nivcsw:
-            used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            took_ns = round(used_s * SECOND_NS)
+        took_ns = _owed_ns(took_ns, whole, own, meter.newly_queued_ns())
         if took_ns > budget.budget_ns:
             meter.over(took_ns)
     return answer
+
+
+def _owed_ns(took_ns: int, whole: struct_rusage, own: struct_rusage, queued_ns: int) -> int:
+    """Of a call's time what is its own, given the usage of process and thread before it.
+
+    That is what it computed, and what it slept: time in which none of our other threads computed
+    (they may hold the GIL), none was pushed off the processor (with the GIL, it computes nothing),
+    and this one did not queue for a processor. In doubt it is for the plugin.
+    """
+    thread, process = getrusage(RUSAGE_THREAD), getrusage(RUSAGE_SELF)
+    used_ns = _used_ns(own, thread)
+    if process.ru_nivcsw != whole.ru_nivcsw:
+        return used_ns
+    others_ns = max(_used_ns(whole, process) - used_ns, 0)
+    return max(took_ns - others_ns - queued_ns, used_ns)
+
+
+def _used_ns(before: struct_rusage, after: struct_rusage) -> int:
+    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return round(used_s * SECOND_NS)
+
+
+def _queued_ns() -> int:
+    """How long this thread was ready to run and had no processor so far; 0 where nobody knows.
+
+    The second number of /proc/*/schedstat (Linux, Documentation/scheduler/sched-stats).
+    """
+    try:
+        return int(SCHEDSTAT.read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -40,6 +40,12 @@ LISTEN_S: Final = 0.3
 """How long is listened for events: at 2,000 a second the bound above is met in half of it."""
 LEVELS: Final = 50
 """Levels of a side that are told."""
+OUTPUT_BYTES_MAX: Final = 256 << 10
+"""Kept of a probe's output: its answer is a few hundred bytes."""
+COMPLAINT_BYTES_MAX: Final = 4 << 10
+"""Kept of the end of a probe's standard error."""
+DRAIN_S: Final = 0.5
+"""How long the pipes of a child that has ended are read on: somebody else may hold them open."""
 
 Row = list[Any]
 
@@ -123,25 +129,49 @@ async def rehearsal(strategy: Strategy) -> list[Row]:
 
 
 async def run_probe(
-    config: Config, rows: list[Row], plugins: Mapping[str, str], states: Mapping[str, bytes]
+    config: Config,
+    rows: list[Row],
+    plugins: Mapping[str, str],
+    states: Mapping[str, bytes],
+    began_s: float,
 ) -> probe.ProbeAnswer:
-    """Try the plugins in a child; it is killed when this is cancelled."""
+    """Try the plugins in a child; it is killed when this is cancelled.
+
+    It has ended `probe.deadline_s` after `began_s` (trio's time) at the latest, so that several
+    trials of one reload take no longer than one.
+    """
     encode = partial(probe.request, config, rows, plugins=plugins, states=states)
     body = await trio.to_thread.run_sync(encode, abandon_on_cancel=True)
-    finished: subprocess.CompletedProcess[bytes] | None = None
-    with trio.move_on_after(probe.deadline_s(config)):
-        finished = await trio.run_process(
+    output, complaint, code = bytearray(), bytearray(), None
+    async with trio.open_nursery() as nursery:
+        start = partial(
+            trio.run_process,
             probe.command(),
             stdin=body,
-            capture_stdout=True,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             check=False,
             env=probe.environment(),
             deliver_cancel=_kill,
         )
-    if finished is None:
-        return probe.parse_answer(b"", None, config)
-    return probe.parse_answer(finished.stdout, finished.returncode, config)
+        process: trio.Process = await nursery.start(start)
+        assert process.stdout is not None and process.stderr is not None, "both are pipes"
+        nursery.start_soon(_hear, process.stdout, output, OUTPUT_BYTES_MAX)
+        nursery.start_soon(_hear, process.stderr, complaint, COMPLAINT_BYTES_MAX)
+        with trio.move_on_at(began_s + probe.deadline_s(config)):
+            code = await process.wait()
+        if code is None:
+            process.kill()
+            await process.wait()
+        nursery.cancel_scope.deadline = trio.current_time() + DRAIN_S
+    return probe.parse_answer(bytes(output), code, config, bytes(complaint))
+
+
+async def _hear(pipe: trio.abc.ReceiveStream, heard: bytearray, most: int) -> None:
+    """Read a pipe to its end, whatever comes, and keep the last bytes."""
+    async for data in pipe:
+        heard += data
+        del heard[:-most]
 
 
 async def _kill(process: trio.Process) -> None:

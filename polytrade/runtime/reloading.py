@@ -1,8 +1,8 @@
 """The reload task: one transaction at a time, between two events, all of it or nothing.
 
 Validate, try in a child, load aside in a thread, rehearse the hand-over, start new feeds, swap by
-the event `LineupSwapped`, retire the old. Whatever fails before the swap leaves the running lineup
-untouched. A client that vanishes changes nothing: the work is this task's.
+the event `LineupSwapped`, retire the old. Neither a failure before the swap nor a client that
+vanishes changes anything: the work is this task's.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -101,8 +101,8 @@ class Reloader:
     """`Reloads` for the control plane; `run` is the task that does the work.
 
     `wrap` puts stopwatches around a lineup; `check` raises Refused for a configuration that this
-    run cannot take; each of `appliers` is told a configuration once it is
-    in force. `folder` is that of the reports, `base` the configuration of the start as loaded.
+    run cannot take; each of `appliers` is told a configuration once it is in force. `folder` is
+    that of the reports, `base` the configuration of the start as loaded.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Reloader:
         appliers: Sequence[Callable[[Config], None]] = (),
     ) -> None:
         self.kept = History(folder)
-        self.swap_pause_us = 0
+        self.swap_pause_us, self._began_s = 0, 0.0
         self.accepted: Callable[[ReloadRequest], None] = _nothing
         self._strategy = strategy
         self._session = strategy.session
@@ -198,7 +198,7 @@ class Reloader:
                     pending.reply(STOPPED)  # an answer given before stands
 
     async def _serve(self, pending: _Pending) -> None:
-        request, began_ns = pending.request, perf_counter_ns()
+        request, began_ns, self._began_s = pending.request, perf_counter_ns(), trio.current_time()
         log.info("reload", name=request.name, who=request.who, patch=request.told())
         try:
             answer: ReloadReply | ReloadRefused = await self._carry_out(request)
@@ -308,7 +308,7 @@ class Reloader:
         """Let a child try what is planned; raises what it found."""
         rows = await rehearsal(self._strategy)
         states = standing_states(self._session.lineup, planned.config)
-        answer = await run_probe(planned.config, rows, planned.wanted, states)
+        answer = await run_probe(planned.config, rows, planned.wanted, states, self._began_s)
         if answer.ok:
             log.info("probe", calls=answer.calls, worst_us=answer.worst_call_us, worst=answer.worst)
             return

@@ -50,7 +50,14 @@ from polytrade.session import build_session, run_started
 from tests.core.factory import MARKET, SHARE, change, listed, snapshot, trade
 
 PAPER = Config(
-    strategy=Strategy(half_spread=0.01, min_edge_bps=0.0, vol_floor_bps=0.1, taker="none"),
+    strategy=Strategy(
+        base_quote_size=10.0,
+        max_spread=0.08,
+        half_spread=0.01,
+        min_edge_bps=0.0,
+        vol_floor_bps=0.1,
+        taker="none",
+    ),
     execution=Execution(
         place_latency_ms=(10.0,) * 5, cancel_latency_ms=(5.0,) * 5, settle_delay_s=1.0
     ),

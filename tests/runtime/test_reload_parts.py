@@ -1,6 +1,8 @@
 """The parts of a reload by themselves: budget, guard, history, plans, the table of endpoints."""
 
+import resource
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -176,44 +178,136 @@ def test_event_lists_what_differs_and_what_is_to_be_made_anew() -> None:
 # -- budget -----------------------------------------------------------------------------------
 
 
+@attrs.define
+class Spent:
+    """What one call costs: its own computing and sleeping, and what it waits for others."""
+
+    computes_us: int = 0
+    sleeps_us: int = 0
+    gil_us: int = 0
+    queues_us: int = 0
+    pushed_off: int = 0
+
+
 class Times:
-    """A stopwatch that is set by hand."""
+    """Stopwatches that are set by hand: the wall, the thread, the process, the run queue."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_ns = 0
+        self.thread_us = 0
+        self.others_us = 0
+        self.queued_us = 0
+        self.pushed_off = 0
         monkeypatch.setattr(budget_module, "perf_counter_ns", lambda: self.now_ns)
+        monkeypatch.setattr(budget_module, "getrusage", self._usage)
+        monkeypatch.setattr(budget_module, "_queued_ns", lambda: self.queued_us * 1_000)
+
+    def _usage(self, who: int) -> Any:
+        used_us = self.thread_us
+        if who == resource.RUSAGE_SELF:
+            used_us += self.others_us
+        usage = {"ru_utime": used_us / 1e6, "ru_stime": 0.0, "ru_nivcsw": self.pushed_off}
+        return SimpleNamespace(**usage)
+
+    def spend(self, spent: Spent) -> None:
+        waits_us = spent.sleeps_us + spent.gil_us + spent.queues_us
+        self.now_ns += (spent.computes_us + waits_us) * 1_000
+        self.thread_us += spent.computes_us
+        self.others_us += spent.gil_us
+        self.queued_us += spent.queues_us
+        self.pushed_off += spent.pushed_off
 
 
 class Slow:
     def __init__(self, times: Times) -> None:
         self.times = times
-        self.took_ns = 0
+        self.spent = Spent()
         self.gamma = 5
 
     def quotes(self, view: Any) -> Any:
-        self.times.now_ns += self.took_ns
+        self.times.spend(self.spent)
         return view
 
 
-def test_repeated_overruns_quarantine_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    times, told = Times(monkeypatch), list[tuple[str, str]]()
+def slow_maker(monkeypatch: pytest.MonkeyPatch) -> tuple[Slow, Any, Budget, list[str]]:
+    """A maker under the stopwatch, cut out after 3 overruns of 1 ms within 10 s, and why it was."""
+    told: list[str] = []
     section = Reload(call_budget_us=1000, overruns_max=3, overrun_window_s=10)
-    budget = Budget(section, lambda role, why: told.append((role, why)))
-    slow = Slow(times)
-    maker: Any = Watched(slow, "maker", budget_module.Overruns(budget, "maker"), budget)
+    budget = Budget(section, lambda _role, why: told.append(why))
+    slow = Slow(Times(monkeypatch))
+    maker = Watched(slow, "maker", budget_module.Overruns(budget, "maker"), budget)
+    return slow, maker, budget, told
+
+
+def test_repeated_overruns_quarantine_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, maker, budget, told = slow_maker(monkeypatch)
     assert (maker.quotes(4), maker.gamma) == (4, 5)
-    slow.took_ns = 1_000_001
+    slow.spent = Spent(sleeps_us=1_001)
     for _ in range(3):
         assert maker.quotes(4) == 4
     assert (told, budget.overruns) == ([], 2)  # the first made it suspect
-    times.now_ns += 11_000_000_000
+    slow.times.now_ns += 11_000_000_000
     maker.quotes(4)
     assert told == []
     maker.quotes(4)
     maker.quotes(4)
     maker.quotes(4)
-    why = "3 calls within 10 s took longer than 1000 us, the last 1000 us"
-    assert (told, budget.quarantined) == ([("maker", why)], 1)
+    why = "3 calls within 10 s took longer than 1000 us, the last 1001 us"
+    assert (told, budget.quarantined) == ([why], 1)
+
+
+@pytest.mark.parametrize(
+    "spent",
+    [
+        Spent(computes_us=1_000, gil_us=5_000),
+        Spent(computes_us=1_000, queues_us=5_000),
+        Spent(computes_us=600, sleeps_us=400, gil_us=5_000, queues_us=5_000),
+        # Who has the GIL was pushed off the processor: it computes nothing, and we wait.
+        Spent(computes_us=1_000, sleeps_us=5_000, pushed_off=1),
+    ],
+)
+def test_waiting_for_the_gil_or_the_processor_is_never_the_plugins_time(
+    monkeypatch: pytest.MonkeyPatch, spent: Spent
+) -> None:
+    slow, maker, budget, told = slow_maker(monkeypatch)
+    slow.spent = spent
+    for _ in range(50):
+        maker.quotes(4)
+    assert (budget.overruns, told) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "spent",
+    [
+        Spent(computes_us=1_001),
+        Spent(sleeps_us=1_001),
+        Spent(computes_us=501, sleeps_us=500, gil_us=5_000, queues_us=5_000),
+        Spent(computes_us=1_001, gil_us=5_000, queues_us=5_000, pushed_off=3),
+    ],
+)
+def test_computing_and_sleeping_are_the_plugins_time_whatever_else_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, spent: Spent
+) -> None:
+    slow, maker, budget, told = slow_maker(monkeypatch)
+    slow.spent = spent
+    for _ in range(4):
+        maker.quotes(4)
+    why = "3 calls within 10 s took longer than 1000 us, the last 1001 us"
+    assert (budget.overruns, told) == (3, [why])
+
+
+def test_first_overrun_alone_cuts_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    section = Reload(call_budget_us=1000, overruns_max=1)
+    budget = Budget(section, lambda _role, why: told.append(why))
+    slow = Slow(Times(monkeypatch))
+    maker: Any = Watched(slow, "maker", budget_module.Overruns(budget, "maker"), budget)
+    slow.spent = Spent(computes_us=60_000_000)
+    maker.quotes(4)
+    slow.spent = Spent(computes_us=1_000)
+    for _ in range(50):
+        maker.quotes(4)
+    assert (budget.overruns, told) == (0, [])
 
 
 def test_built_in_objects_have_no_budget_and_plugins_have(site: SiteFolder) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +32,11 @@ def test_nothing_is_imported():
 def pytest_over(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    # Where polytrade is installed pytest finds the plugin itself, and takes none twice.
+    installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
+    named = [] if installed else ["-p", PLUGIN]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *named],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
