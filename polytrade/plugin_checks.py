@@ -179,7 +179,7 @@ def _probed(info: PluginInfo, config: Config) -> probe.ProbeAnswer:
         )
     except subprocess.TimeoutExpired as expired:
         return probe.parse_answer(expired.stdout or b"", None, config)
-    return probe.parse_answer(done.stdout, done.returncode, config)
+    return probe.parse_answer(done.stdout, done.returncode, config, done.stderr)
 
 
 def _nothing(catalogue: Catalogue, name: str) -> Exception:
