@@ -69,7 +69,7 @@ class Lineup:
     """One generation of plugins, built for one configuration.
 
     `names` maps each of `ROLES` to what is selected, `plugins` each plugin in use to its version
-    and digest (`PluginInfo.line`).
+    and digest (`PluginInfo.line`), `settings` each object to what its factory was called with.
     """
 
     fair_value: FairValue
@@ -81,6 +81,7 @@ class Lineup:
     feeds: Mapping[str, FeedCodec] = attrs.field(factory=dict)
     notifiers: Mapping[str, Notifier] = attrs.field(factory=dict)
     names: Mapping[str, str] = attrs.field(factory=dict)
+    settings: Mapping[tuple[str, str], Mapping[str, Any]] = attrs.field(factory=dict, repr=False)
     catalogue: Catalogue | None = attrs.field(default=None, repr=False)
 
     @property
@@ -121,11 +122,15 @@ def build_lineup(
         _check_tables(config, catalogue)
         chosen = {kind: _selected(KINDS[kind], config) for kind in ROLES}
         made: dict[str, dict[str, Any]] = {}
+        settings: dict[tuple[str, str], dict[str, Any]] = {}
         for kind in KINDS.values():
-            if kind.selected_by:
-                made[kind.name] = {
-                    name: make(kind, name, config, catalogue) for name in _selected(kind, config)
-                }
+            if not kind.selected_by:
+                continue
+            made[kind.name] = {}
+            for name in _selected(kind, config):
+                values = settings_of(kind, name, config, catalogue)
+                settings[kind.name, name] = values
+                made[kind.name][name] = _called(kind, name, values, catalogue)
         used = {
             catalogue.factories[kind, name].plugin for kind, names in made.items() for name in names
         }
@@ -143,6 +148,7 @@ def build_lineup(
                 for name, info in catalogue.plugins.items()
                 if name in used or name == BUILTIN
             },
+            settings=settings,
             catalogue=catalogue,
         )
         if checked:
@@ -262,16 +268,26 @@ def make(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> Any:
 
     Raises as `build_lineup` does; the catalogue's code must be in force.
     """
+    return _called(kind, name, settings_of(kind, name, config, catalogue), catalogue)
+
+
+def settings_of(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> dict[str, Any]:
+    """What the factory of that name is called with; raises as `make`."""
     offer = catalogue.factories.get((kind.name, name))
     if offer is None:
         raise _nowhere(kind, name, catalogue)
     if kind.name == FEED and offer.plugin == BUILTIN:
         message = f"{name!r} is built in: feeds.{name}.enabled switches it"
         raise ConfigError(Problem(message, kind.selected_by))
-    info = catalogue.plugins[offer.plugin]
     bare = not isinstance(offer.factory, type)  # an importer of ours, which has no settings
+    return {} if bare else values_of(offer.factory, kind, name, config)
+
+
+def _called(kind: Kind, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Any:
+    offer = catalogue.factories[kind.name, name]
+    info = catalogue.plugins[offer.plugin]
     try:
-        made = offer.factory(**({} if bare else values_of(offer.factory, kind, name, config)))
+        made = offer.factory(**values)
     except ConfigError:
         raise
     except ValueError as error:

@@ -19,7 +19,7 @@ from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, LineupMissing, PluginError
 from polytrade.hookspecs import KINDS, RISK_RULE
 from polytrade.lineup import ROLES, STATE_BYTES_MAX, Lineup, build_lineup, make
-from polytrade.schema import values_of
+from polytrade.needed import needed, selections
 from polytrade.strict import SECTIONS, structure_section
 
 PLUGINS: Final = "plugins"
@@ -60,13 +60,16 @@ def lines_of(event: LineupSwapped) -> dict[str, str]:
     return dict(orjson.loads(event.plugins))
 
 
-def engine_lineup(config: Config, catalogue: Catalogue | None = None) -> Lineup:
+def engine_lineup(
+    config: Config, catalogue: Catalogue | None = None, lines: Lines | None = None
+) -> Lineup:
     """What the engine needs of a configuration: no feeds, no notifiers, nor their settings.
 
-    Raises as `build_lineup`; without a catalogue the installed plugins are scanned and committed.
+    Raises as `build_lineup`. Without a catalogue the plugins that may be needed are scanned and
+    committed; `lines` are those of a journal, and no others are imported then.
     """
     if catalogue is None:
-        catalogue = scan(config.plugins)
+        catalogue = scan(needed(config, lines))
         commit(catalogue)
     offered = {name for _, name in catalogue.factories}
     tables = {name: it for name, it in config.plugins.settings.items() if name in offered}
@@ -81,7 +84,8 @@ def rebuilt(event: LineupSwapped, now: InForce) -> InForce:
     """
     config, lines = config_after(now.config, event), lines_of(event)
     catalogue = now.lineup.catalogue
-    if catalogue is not None and catalogue.factories and config.plugins == now.config.plugins:
+    at_hand = catalogue is not None and config.plugins == now.config.plugins
+    if at_hand and all(key in catalogue.factories for key in selections(config)):
         lineup = _built(config, lines, catalogue)
     else:
         lineup = _built(config, lines, None)
@@ -92,7 +96,7 @@ def rebuilt(event: LineupSwapped, now: InForce) -> InForce:
 
 def _built(config: Config, lines: Lines, catalogue: Catalogue | None) -> Lineup:
     try:
-        return engine_lineup(config, catalogue)
+        return engine_lineup(config, catalogue, lines)
     except (ConfigError, PluginError):
         require(lines, config)
         raise
@@ -157,13 +161,12 @@ def _same(old: InForce, new: InForce, kind: str, name: str) -> bool:
     return first is not None and first == second
 
 
-def _made_of(where: InForce, kind: str, name: str) -> tuple[str, str, dict[str, Any]] | None:
+def _made_of(where: InForce, kind: str, name: str) -> tuple[str, str, Mapping[str, Any]] | None:
     catalogue = where.lineup.catalogue
     offer = catalogue.factories.get((kind, name)) if catalogue is not None else None
     if offer is None:
         return None
-    values = values_of(offer.factory, KINDS[kind], name, where.config)
-    return offer.plugin, where.lines.get(offer.plugin, ""), values
+    return offer.plugin, where.lines.get(offer.plugin, ""), where.lineup.settings[kind, name]
 
 
 def _handed_over(source: Any, it: Any, kind: str, name: str, new: InForce) -> tuple[Any, str]:
