@@ -7,22 +7,22 @@ which it failed, and harms nobody else.
 
 import hashlib
 import importlib
-import re
 import sys
+import typing
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import attrs
-import pluggy
 
 import polytrade
 from polytrade import builtin
 from polytrade.config import Plugins
+from polytrade.config_values import did_you_mean
 from polytrade.distributions import (
     Source,
     find_plugins,
@@ -33,16 +33,13 @@ from polytrade.distributions import (
     put_modules,
 )
 from polytrade.errors import PluginError
-from polytrade.hookspecs import API, KINDS, PROJECT, Factory, HookSpecs
+from polytrade.hookspecs import Factory
+from polytrade.import_limit import Overdue, bounded
 from polytrade.plugin_code import last_line
-from polytrade.schema import fields_of
+from polytrade.plugin_hooks import UnfitPlugin, ask, check_api
 
 BUILTIN: Final = "builtin"
 """The plugin of what ships with polytrade: loaded first, and never anew."""
-NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-"""Names of what plugins offer: what TOML takes without quotes."""
-OFFERS_MAX: Final = 256
-"""Names that one plugin offers."""
 
 
 @attrs.frozen
@@ -84,13 +81,14 @@ class Catalogue:
     """What can be selected: plugins by name, factories by kind and name.
 
     `modules` are those of each plugin's packages, kept so that a rollback has its code;
-    `packages` are these packages.
+    `packages` are these packages; `disabled` are plugins that were left out.
     """
 
     plugins: Mapping[str, PluginInfo]
     factories: Mapping[tuple[str, str], Offer]
     modules: Mapping[str, Mapping[str, ModuleType]]
     packages: Mapping[str, tuple[str, ...]]
+    disabled: tuple[str, ...] = ()
 
     def names(self, kind: str) -> list[str]:
         """What can be selected of a kind, sorted."""
@@ -121,6 +119,8 @@ def commit(catalogue: Catalogue, retired: Catalogue | None = None) -> None:
     """
     gone = retired.all_packages() if retired is not None else frozenset()
     put_modules(catalogue.all_packages() | gone, catalogue.all_modules())
+    for forget in getattr(typing, "_cleanups", ()):
+        forget()  # `Optional[X]` at module level keeps 128 generations of X, and their modules
 
 
 def scan(
@@ -164,6 +164,7 @@ def scan(
         },
         modules={name: it for name, it in modules.items() if it and not loads[name].info.error},
         packages={name: it.packages for name, it in loads.items() if not it.info.error},
+        disabled=plugins.disabled,
     )
 
 
@@ -181,6 +182,18 @@ def sharing(found: Mapping[str, Source], catalogue: Catalogue) -> list[str]:
         if name not in catalogue.plugins
         and not source.problem
         and (name in taken or any(text in it for it in source.code.values() for text in texts))
+    ]
+
+
+def warnings_of(plugins: Plugins) -> list[str]:
+    """What the section says of plugins that are not there, a line each; imports nothing."""
+    if not plugins.disabled:
+        return []
+    known = list(find_plugins())
+    return [
+        f"plugins.disabled: no plugin {name!r} is installed{did_you_mean(name, known)}"
+        for name in plugins.disabled
+        if name not in known
     ]
 
 
@@ -204,11 +217,7 @@ def _kept(
             if name not in fresh and source.packages and _unchanged(source)
         }
     else:
-        kept = {
-            name
-            for name in found
-            if name not in fresh and name in previous.plugins and not previous.plugins[name].error
-        }
+        kept = {name for name in found if name not in fresh and name in previous.plugins}
     while True:
         purged = {package for name in found if name not in kept for package in found[name].packages}
         shared = {name for name in kept if purged & set(found[name].packages)}
@@ -231,16 +240,17 @@ def _load(source: Source) -> _Loaded:
     info = PluginInfo(source.name, source.distribution, source.version, source.digest)
     step = "find"
     try:
-        if source.problem:
-            raise _Fault(source.problem)
-        step = "import"
-        module = importlib.import_module(source.module)
-        step = "api"
-        if source.name != BUILTIN:
-            _check_api(module)
-        step = "hooks"
-        hooks, factories = _ask(module, source)
-    except _Fault as fault:
+        with bounded():
+            if source.problem:
+                raise UnfitPlugin(source.problem)
+            step = "import"
+            module = importlib.import_module(source.module)
+            step = "api"
+            if source.name != BUILTIN:
+                check_api(module)
+            step = "hooks"
+            hooks, factories = ask(module, source.name, bound=source.name != BUILTIN)
+    except (UnfitPlugin, Overdue) as fault:
         return _Loaded(attrs.evolve(info, error=str(fault), error_step=step))
     except (Exception, SystemExit) as error:
         reason = last_line(error)
@@ -255,71 +265,6 @@ def _again(name: str, previous: Catalogue) -> _Loaded:
         key: offer.factory for key, offer in previous.factories.items() if offer.plugin == name
     }
     return _Loaded(previous.plugins[name], factories, previous.packages.get(name, ()))
-
-
-class _Fault(Exception):
-    """What is wrong with a plugin, in words of ours."""
-
-
-def _check_api(module: ModuleType) -> None:
-    found = getattr(module, "polytrade_api", None)
-    if found is None:
-        raise _Fault(f"expected polytrade_api = {API} in {module.__name__}, found none")
-    if type(found) is not int or found != API:
-        raise _Fault(f"expected polytrade_api = {API}, found {found!r:.20}")
-
-
-def _ask(
-    module: ModuleType, source: Source
-) -> tuple[tuple[str, ...], dict[tuple[str, str], Factory]]:
-    """The hooks a module implements and the factories they declare."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(HookSpecs)
-    try:
-        manager.register(module, source.name)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise _Fault(" ".join(str(error).split())) from error
-    hooks: list[str] = []
-    factories: dict[tuple[str, str], Factory] = {}
-    for kind in KINDS.values():
-        for implementation in getattr(manager.hook, kind.hook).get_hookimpls():
-            hooks.append(kind.hook)
-            try:
-                answer: Any = implementation.function()
-            except (Exception, SystemExit) as error:
-                raise _Fault(f"{kind.hook} failed: {last_line(error)}") from error
-            for name, factory in _declared(kind.hook, answer, bound=source.name != BUILTIN):
-                if any(name == taken for _, taken in factories):
-                    raise _Fault(f"{kind.hook} offers {name!r} again")
-                factories[kind.name, name] = factory
-    unmarked = [
-        name
-        for name in vars(module)
-        if name in (kind.hook for kind in KINDS.values()) and name not in hooks
-    ]
-    if unmarked:
-        raise _Fault(f"{', '.join(unmarked)} is not marked with hookimpl")
-    if not hooks:
-        raise _Fault(f"{module.__name__} implements no hook")
-    return tuple(hooks), factories
-
-
-def _declared(hook: str, answer: Any, *, bound: bool) -> Iterator[tuple[str, Factory]]:
-    """The factories in a hook's answer; `bound` to be attrs classes with a schema."""
-    if not isinstance(answer, Mapping):
-        raise _Fault(f"{hook} returned {type(answer).__name__}, expected a mapping of factories")
-    if len(answer) > OFFERS_MAX:
-        raise _Fault(f"{hook} offers {len(answer)} names, expected at most {OFFERS_MAX}")
-    for name, factory in answer.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise _Fault(f"{hook} offers {name!r:.40}, expected a plain name")
-        if bound:
-            try:
-                fields_of(factory)
-            except (TypeError, NameError) as error:
-                raise _Fault(f"{hook}, {name!r}: {error}") from error
-        yield name, factory
 
 
 def _offers(factories: Mapping[tuple[str, str], Factory]) -> dict[str, tuple[str, ...]]:

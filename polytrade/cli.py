@@ -96,12 +96,15 @@ def daemon(
     from polytrade import strict
     from polytrade.errors import ConfigError
 
+    warnings: list[str] = []
     try:
         config = strict.load(directory, overrides)
         if check:
+            from polytrade.catalogue import warnings_of
             from polytrade.lineup import build_lineup
 
             build_lineup(config)  # names of models and makers are known to the plugins alone
+            warnings = warnings_of(config.plugins)
     except ConfigError as error:
         if as_json and (check or print_config):
             _echo_json({"ok": False, "problems": [str(problem) for problem in error.problems]})
@@ -116,8 +119,10 @@ def daemon(
     if check:
         digest = strict.config_digest(config)
         if as_json:
-            _echo_json({"ok": True, "config_digest": digest})
+            _echo_json({"ok": True, "config_digest": digest, "warnings": warnings})
         else:
+            for warning in warnings:
+                click.echo(f"warning: {warning}", err=True)
             click.echo(f"configuration ok: {directory}, digest {digest[:12]}")
         return OK
     return _run_daemon(directory, overrides, config, run_for)
@@ -163,13 +168,23 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
     is_flag=True,
     help="Do not compare with the journal's own effects.",
 )
+@click.option(
+    "--plugins",
+    "sites",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of other versions of plugins (pip install --target DIR); may be repeated.",
+)
 @_json
 def replay(
+    *,
     path: Path,
     directory: Path | None,
     until: int | None,
     digest: str,
     no_compare: bool,
+    sites: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Step the engine through a journal or a raw capture again.
@@ -190,6 +205,7 @@ def replay(
         verify=not no_compare,
         digest=digest,
         configs=directory,
+        sites=sites,
     )
 
 
@@ -271,13 +287,16 @@ def _echo_json(answer: object) -> None:
 def _invoke(command: click.Command, name: str, arguments: Sequence[str] | None) -> int:
     """Run a command; what went wrong becomes a line on stderr and an exit code."""
     from polytrade.errors import ConfigError, PluginError
+    from polytrade.import_alarm import alarm
+    from polytrade.import_limit import bounded_by
 
     try:
-        result = command.main(
-            args=None if arguments is None else list(arguments),
-            prog_name=name,
-            standalone_mode=False,
-        )
+        with bounded_by(alarm):
+            result = command.main(
+                args=None if arguments is None else list(arguments),
+                prog_name=name,
+                standalone_mode=False,
+            )
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -1,6 +1,6 @@
 """`polytrade new-plugin` and `polytrade plugins`: for who writes plugins and who installs them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,19 +81,25 @@ def plugins() -> None:
 
 
 @plugins.command("list", context_settings=_CONTEXT)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @_config_option
 @_set_option
 @_json_option
-def list_plugins(directory: Path | None, overrides: Sequence[str], as_json: bool) -> int:
+def list_plugins(
+    names: tuple[str, ...], directory: Path | None, overrides: Sequence[str], as_json: bool
+) -> int:
     """Show every installed plugin: version, what it offers, what is in use, what is wrong.
+
+    NAME is a plugin or something it offers: that one alone, with its settings.
 
     \b
     Example:
       polytrade plugins list --json
+      polytrade plugins list glft
     """
     from polytrade.plugin_checks import listed
 
-    rows = listed(_config(directory, overrides))
+    rows = listed(_config(directory, overrides), names)
     if as_json:
         _echo_json(rows)
         return OK
@@ -105,8 +111,25 @@ def list_plugins(directory: Path | None, overrides: Sequence[str], as_json: bool
         )
         wrong = f"BROKEN at step {row['step']}: {row['error']}" if row["error"] else offers
         click.echo(f"{row['name']} {row['line']}: {wrong}")
+        for offered in row.get("settings", ()):
+            for line in _settings(offered):
+                click.echo(line)
     click.echo("* in use")
     return OK
+
+
+def _settings(offered: dict[str, Any]) -> Iterator[str]:
+    """A line for each setting of what a plugin offers."""
+    from polytrade.config_values import show
+
+    where = f"[{offered['table']}]" if offered["settings"] else "no settings"
+    yield f"  {offered['kind']} {offered['name']}: {where}"
+    for it in offered["settings"]:
+        value = "" if it["default"] is None else show(it["default"])
+        value = it["section"] or value
+        notes = [it["takes"], it["unit"], "required" if it["required"] else ""]
+        told = f"{it['name']}{f' = {value}' if value else ''} ({', '.join(filter(None, notes))})"
+        yield f"    {told}{': ' if it['doc'] else ''}{it['doc']}"
 
 
 @plugins.command("check", context_settings=_CONTEXT)
@@ -119,8 +142,9 @@ def check_plugins(
 ) -> int:
     """Try plugins as a reload would: load, build, self-check, and a trial in a process of its own.
 
-    NAME is a plugin; without one all that are installed. Everything a plugin offers is selected in
-    turn. The answer of a broken one names the step; the exit code is 1 then.
+    NAME is a plugin or something it offers; without one all plugins that are installed. Everything
+    a plugin offers is selected in turn. The answer of a broken one names the step; the exit code is
+    1 then.
 
     \b
     Example:
@@ -136,17 +160,29 @@ def check_plugins(
     for answer in [] if as_json else answers:
         tried = f"{answer['name']} {answer['line']}"
         if answer["ok"]:
-            click.echo(f"{tried}: ok, {answer['calls']:,} calls, {_worst(answer)}")
+            click.echo(f"{tried}: ok, {_called(answer)}")
         else:
             where = f" @ {answer['field']}" if answer["field"] else ""
             click.echo(f"{tried}: broken at step {answer['step']}: {answer['why']}{where}")
     return OK if all(answer["ok"] for answer in answers) else FAILED
 
 
-def _worst(answer: dict[str, Any]) -> str:
-    if not answer["worst"]:
-        return "none of them slow"
-    return f"the slowest {answer['worst_call_us']:,} us ({answer['worst']})"
+def _called(answer: dict[str, Any]) -> str:
+    """What the trial called of the plugin, and what it only built."""
+    called = {name.partition("/")[2]: calls for name, calls in answer["called"].items()}
+    said = []
+    if answer["calls"]:
+        slowest = f"the slowest {answer['worst_call_us']:,} us ({answer['worst']})"
+        said.append(f"{answer['calls']:,} calls, {slowest}")
+    never = [name for name, calls in called.items() if calls == 0]
+    if never:
+        said.append(f"never called in the trial: {', '.join(never)}")
+    built = [name for name, calls in called.items() if calls is None]
+    if built or not called:
+        of = f"them: {', '.join(built)}" if said else "it"
+        done = "built and self-checked" if built else "loaded"
+        said.append(f"{done}; the engine calls nothing of {of}")
+    return "; ".join(said)
 
 
 @plugins.command("bench", context_settings=_CONTEXT)
@@ -166,7 +202,8 @@ def bench_plugin(
 ) -> int:
     """Measure the answers of a plugin over a tape of the local venue, against the time budget.
 
-    NAME is a plugin or something it offers. Times are of this machine, now.
+    NAME is a plugin or something it offers. Times are of this machine, now. The exit code is 1 when
+    something of it broke or was not called at all.
 
     \b
     Example:
@@ -177,16 +214,24 @@ def bench_plugin(
     config = _config(directory, overrides)
     budget_us = config.reload.call_budget_us
     rows = bench(config, name, seconds)
+    bad = any(row["broken"] or not row["calls"] for row in rows)
     if as_json:
         _echo_json(rows)
-        return OK
+        return FAILED if bad else OK
     for row in rows:
+        what = f"{row['name']}.{row['method']}"
+        if row["broken"]:
+            click.echo(f"{what}: broke after {row['calls']:,} calls: {row['broken']}")
+            continue
+        if not row["calls"]:
+            click.echo(f"{what}: not called in {seconds} s: take more --seconds")
+            continue
         click.echo(
-            f"{row['name']}.{row['method']}: {row['calls']:,} calls, p50 {row['p50_us']:.1f} us, "
+            f"{what}: {row['calls']:,} calls, p50 {row['p50_us']:.1f} us, "
             f"p99 {row['p99_us']:.1f} us, most {row['max_us']:.1f} us, {row['over']} over the "
             f"budget of {budget_us} us; p50 {row['p50_bytes']} B, most {row['max_bytes']} B a call"
         )
-    return OK
+    return FAILED if bad else OK
 
 
 def _config(directory: Path | None, overrides: Sequence[str]) -> "Config":

@@ -41,7 +41,9 @@ def show(value: object) -> str:
     elif isinstance(value, str):
         text = orjson.dumps(value).decode()
     elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(show(entry) for entry in value) + "]"
+        nested = (list, tuple)  # not shown: a body may have a thousand levels
+        told = ("[...]" if isinstance(entry, nested) else show(entry) for entry in value)
+        text = "[" + ", ".join(told) + "]"
     elif isinstance(value, dict):
         text = "a table"
     else:

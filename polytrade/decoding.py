@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Final
 
 from polytrade.captures import CaptureRecord
-from polytrade.core.events import ClockTicked, Event, FeedUp, RunStarted
+from polytrade.core.events import ClockTicked, Event, FeedUp, LineupSwapped, RunStarted
 from polytrade.core.units import SECOND_NS
 from polytrade.polymarket.books import Instruments, RestBookDecoder
 from polytrade.polymarket.gamma import GammaDecoder
@@ -18,6 +18,7 @@ from polytrade.polymarket.prices import PolyBoltDecoder, RtdsDecoder
 from polytrade.polymarket.subjects import COINS
 from polytrade.polymarket.wire import MarketDecoder
 from polytrade.reference import CODECS, FeedCodec
+from polytrade.replay_feeds import RecordedFeeds
 from polytrade.wire_roles import Decoder, decode_or_gap
 
 SAMPLES_MAX: Final = 32
@@ -36,10 +37,10 @@ class FrameDecoders:
     """Every decoder a recording may need, made when its first frame comes.
 
     `malformed` counts frames that could not be read, `reasons` holds why for the first of them,
-    `unsupported` counts frames of sources nobody here can read.
+    `unsupported` counts frames of sources nobody here can read. `feeds` are those of plugins.
     """
 
-    def __init__(self, coins: Iterable[str] = COINS) -> None:
+    def __init__(self, coins: Iterable[str] = COINS, feeds: RecordedFeeds | None = None) -> None:
         self.instruments = Instruments()
         self.market = MarketDecoder(self.instruments)
         self.frames: Counter[str] = Counter()
@@ -49,6 +50,7 @@ class FrameDecoders:
         self._coins = tuple(coins)
         self._decoders: dict[str, Decoder | None] = {}
         self._codecs: dict[str, FeedCodec] = {}
+        self._feeds = feeds
 
     def decode(self, source: str, frame: str | bytes, ts_ns: int) -> list[Event]:
         """The events of a frame; one that cannot be read gives a FeedGap. Raises nothing."""
@@ -57,6 +59,8 @@ class FrameDecoders:
             decoder = self._decoders[source]
         else:
             decoder = self._decoders[source] = self._make(source)
+        if decoder is None and self._feeds is not None:
+            decoder = self._feeds.codec(source)
         if decoder is None:
             self.unsupported[source] += 1
             return []
@@ -77,14 +81,18 @@ class FrameDecoders:
             codec = self._codecs.get(event.source)
             if codec is not None:
                 codec.reset()
+            elif self._feeds is not None:
+                self._feeds.up(event)
+        elif isinstance(event, LineupSwapped) and self._feeds is not None:
+            self._feeds.swapped(event)
 
     def messages(self) -> dict[str, dict[str, int]]:
         """Messages by source and type, before de-duplication; sources without types: `frame`."""
         found: dict[str, dict[str, int]] = {}
         for (source, kind), count in sorted(self.market.counts.items()):
             found.setdefault(source, {})[kind] = count
-        for source, codec in self._codecs.items():
-            found[source] = dict(sorted(codec.counts.items()))
+        for source, counts in self._counts().items():
+            found[source] = dict(sorted(counts.items()))
         for source, count in self.frames.items():
             found.setdefault(source, {"frame": count})
         return dict(sorted(found.items()))
@@ -96,9 +104,18 @@ class FrameDecoders:
             for source, decoder in sorted(self._decoders.items())
             if decoder is not None and decoder is not self.market and decoder.unknown
         }
+        for source, codec in (self._feeds.codecs if self._feeds is not None else {}).items():
+            if codec.unknown:
+                found[source] = dict(sorted(codec.unknown.items()))
         if self.market.unknown:
             found["polymarket.market"] = dict(sorted(self.market.unknown.items()))
         return found
+
+    def _counts(self) -> dict[str, Counter[str]]:
+        """What each codec decoded, by source."""
+        theirs = self._feeds.codecs if self._feeds is not None else {}
+        found = {source: codec.counts for source, codec in self._codecs.items()}
+        return found | {source: codec.counts for source, codec in theirs.items()}
 
     def foreign(self) -> int:
         """Messages of assets that no listing of the recording names."""

@@ -9,17 +9,18 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.util import decode_source
 from pathlib import Path, PurePosixPath
 from types import CodeType, ModuleType
 from typing import Any, Final
 
 import attrs
 
-from polytrade.plugin_code import RefusedCode, check_code
+from polytrade.plugin_code import RefusedCode, check_code, place_of
 
 GROUP: Final = "polytrade"
 """The entry-point group."""
@@ -27,6 +28,8 @@ FILES_MAX: Final = 2_000
 """Files of one plugin: a hundred times the largest of ours."""
 BYTES_MAX: Final = 64 << 20
 """Bytes of one plugin's files, its data among them."""
+UNREADABLE: Final = (OSError, ValueError, TypeError, csv.Error)
+"""What reading the metadata of a distribution raises that an interrupted pip left."""
 PLUGINS_MAX: Final = 256
 """Plugins of one environment: those beyond are refused."""
 
@@ -48,6 +51,11 @@ class Source:
     problem: str = ""
     code: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
 
+    @property
+    def line(self) -> str:
+        """The version and the code, as journals name them: `1.2.0+sha256:0123456789ab`."""
+        return f"{self.version}+sha256:{self.digest[:12]}"
+
 
 def find_plugins(disabled: Collection[str] = ()) -> dict[str, Source]:
     """Every plugin that an installed distribution declares, by name in sorted order.
@@ -58,11 +66,16 @@ def find_plugins(disabled: Collection[str] = ()) -> dict[str, Source]:
     declared: dict[str, list[tuple[EntryPoint, Distribution]]] = {}
     twice: dict[str, str] = {}
     first: dict[str, Distribution] = {}
+    torn: dict[str, Source] = {}
     for found in distributions():
-        points = [point for point in found.entry_points if point.group == GROUP]
+        try:
+            points = [point for point in found.entry_points if point.group == GROUP]
+            name = _name_of(found) if points else ""
+        except UNREADABLE as error:
+            torn |= _torn(found, error)
+            continue
         if not points:
             continue
-        name = _name_of(found)
         if name in first:
             # The first on the path is the one that is imported; beside each other in one folder
             # they are what an interrupted pip leaves.
@@ -84,8 +97,22 @@ def find_plugins(disabled: Collection[str] = ()) -> dict[str, Source]:
             problem = f"declared by {' and by '.join(homes)}"
         elif len(plugins) >= PLUGINS_MAX:
             problem = f"expected at most {PLUGINS_MAX} plugins, found more"
-        plugins[name] = _source(point, home, problem)
-    return plugins
+        try:
+            plugins[name] = _source(point, home, problem)
+        except UNREADABLE as error:
+            said = f"half installed: {type(error).__name__}: {error}"
+            plugins[name] = Source(point.name, point.value, _name_of(home), "unknown", problem=said)
+    return plugins | {name: it for name, it in torn.items() if name not in {*plugins, *disabled}}
+
+
+def _torn(found: Distribution, error: Exception) -> dict[str, Source]:
+    """A distribution whose metadata an interrupted pip left, if it may be one with plugins."""
+    with suppress(*UNREADABLE):
+        if f"[{GROUP}]" in (found.read_text("entry_points.txt") or ""):
+            name = _name_of(found)
+            said = f"half installed: {type(error).__name__}: {error}"
+            return {name: Source(name, "", name, "unknown", problem=said)}
+    return {}
 
 
 def _name_of(found: Distribution) -> str:
@@ -229,9 +256,18 @@ class FreshLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile anew, after a look for what plugins may not do."""
-        check_code(self._source, self.path)
-        code: CodeType = self.source_to_code(self._source, self.path)
+        place = place_of(fullname, self.path)
+        check_code(self._source, place)
+        try:
+            code: CodeType = self.source_to_code(self._source, self.path)
+        except SyntaxError as error:
+            error.filename = place
+            raise
         return code
+
+    def get_source(self, fullname: str) -> str:
+        """The text that runs, whatever the file says by now."""
+        return decode_source(self._source)
 
 
 class FreshFinder(MetaPathFinder):

@@ -117,6 +117,14 @@ class Kind:
     methods: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
 
+    def chosen(self, config: Any) -> tuple[str, ...]:
+        """The names that a `Config` selects of this kind; none where none is selected by name."""
+        if not self.selected_by:
+            return ()
+        section, _, setting = self.selected_by.partition(".")
+        value: Any = getattr(getattr(config, section), setting)
+        return tuple(value) if self.many else (value,)
+
 
 FAIR_VALUE: Final = "fair_value"
 MAKER: Final = "maker"

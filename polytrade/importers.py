@@ -25,6 +25,7 @@ from polytrade.captures import (
 from polytrade.catalogue import BUILTIN, scan
 from polytrade.config import Config
 from polytrade.core.units import MS_NS
+from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, PluginError
 from polytrade.hookspecs import IMPORTER, KINDS
 from polytrade.import_files import head_of
@@ -32,6 +33,7 @@ from polytrade.import_layouts import LAYOUTS, Layout, RawFrame, layout_of
 from polytrade.import_markets import sidecar_markets, synthesise_markets
 from polytrade.import_sources import GAMMA, MARKET, REST_BOOK
 from polytrade.lineup import make
+from polytrade.needed import mentioning
 
 OWN: Final = "polytrade"
 SIDECARS: Final = ("markets.json", "markets.jsonl", "report.json", "LICENSE", "NOTICE")
@@ -77,10 +79,10 @@ def read_capture(path: Path, layouts: Sequence[Layout] | None = None) -> Importe
     `layouts` are those tried, all that are installed when None. Raises CaptureError, with the
     layouts that are known, when it is none of them.
     """
-    layouts = known_layouts() if layouts is None else layouts
+    known = _Known(layouts)
     if path.is_dir():
-        return _read_folder(path, layouts)
-    layout = sniff(path, layouts)
+        return _read_folder(path, known)
+    layout = _sniff(path, known)
     if layout is None:
         reader = CaptureReader(path)
         return ImportedCapture(OWN, reader.header, reader)
@@ -90,11 +92,15 @@ def read_capture(path: Path, layouts: Sequence[Layout] | None = None) -> Importe
 def known_layouts(config: Config | None = None) -> tuple[Layout, ...]:
     """Our layouts and those of installed plugins, in the order they are tried.
 
-    A plugin that cannot be loaded, or not be made with these settings, offers none: the command
-    `polytrade plugins check` says why.
+    Plugins that do not name the hook of importers are not imported. One that cannot be loaded, or
+    not be made with these settings, offers none: the command `polytrade plugins check` says why.
     """
     config = Config() if config is None else config
-    catalogue, offered = scan(config.plugins), []
+    found = find_plugins(config.plugins.disabled)
+    importing = mentioning(KINDS[IMPORTER].hook, found)
+    others = tuple(name for name in found if name not in importing)
+    disabled = (*config.plugins.disabled, *others)
+    catalogue, offered = scan(attrs.evolve(config.plugins, disabled=disabled)), []
     with catalogue.in_force():
         for (kind, name), offer in catalogue.factories.items():
             if kind == IMPORTER and offer.plugin != BUILTIN:
@@ -105,23 +111,48 @@ def known_layouts(config: Config | None = None) -> tuple[Layout, ...]:
     return (*known, *offered, *(layout for layout in LAYOUTS if layout.last))
 
 
+class _Known:
+    """The layouts that are tried: those given, else all, plugins asked when ours do not fit."""
+
+    def __init__(self, layouts: Sequence[Layout] | None) -> None:
+        self._layouts = layouts
+
+    def fitting(self, head: bytes) -> Layout | None:
+        """The first that fits the head of a file."""
+        if self._layouts is None:
+            # Ours come before those of plugins: none of these is imported while one of ours fits.
+            ours = next((it for it in LAYOUTS if not it.last and it.fits(head)), None)
+            if ours is not None:
+                return ours
+        return next((layout for layout in self.all() if layout.fits(head)), None)
+
+    def all(self) -> Sequence[Layout]:
+        """Every one of them."""
+        if self._layouts is None:
+            self._layouts = known_layouts()
+        return self._layouts
+
+
 def sniff(path: Path, layouts: Sequence[Layout] | None = None) -> Layout | None:
     """The layout of a file, None for our own; CaptureError when it is not recognised.
 
     `layouts` are those tried, all that are installed when None.
     """
-    layouts = known_layouts() if layouts is None else layouts
+    return _sniff(path, _Known(layouts))
+
+
+def _sniff(path: Path, known: _Known) -> Layout | None:
     head = head_of(path)
     if head.startswith(b'{"polytrade_capture"'):
         return None
-    for layout in layouts:
-        if layout.fits(head):
-            return layout
-    known = ", ".join(layout.name for layout in layouts)
-    raise CaptureError(path, f"expected a capture ({OWN}, {known}), found {head[:60]!r}")
+    layout = known.fitting(head)
+    if layout is None:
+        names = ", ".join(it.name for it in known.all())
+        raise CaptureError(path, f"expected a capture ({OWN}, {names}), found {head[:60]!r}")
+    return layout
 
 
-def _read_folder(folder: Path, layouts: Sequence[Layout]) -> ImportedCapture:
+def _read_folder(folder: Path, known: _Known) -> ImportedCapture:
     own: list[Path] = []
     members: list[tuple[Path, Layout]] = []
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -131,7 +162,7 @@ def _read_folder(folder: Path, layouts: Sequence[Layout]) -> ImportedCapture:
         if path.name in SIDECARS:
             continue
         try:
-            layout = sniff(path, layouts)
+            layout = _sniff(path, known)
         except CaptureError:
             continue
         if layout is None:

@@ -6,6 +6,7 @@ points of group `polytrade`), which follow in the order of their names.
 
 import hashlib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -47,10 +48,12 @@ __all__ = [
     "check_lineup",
     "commit",
     "dump_states",
-    "hand_over",
+    "fault_of",
     "make",
     "restore_states",
     "scan",
+    "state_of",
+    "stays",
 ]
 
 STEPS: Final = (
@@ -105,6 +108,13 @@ class Lineup:
         made |= {(FEED, name): codec for name, codec in self.feeds.items()}
         return made | {(NOTIFIER, name): it for name, it in self.notifiers.items()}
 
+    def made_of(self, kind: str, name: str) -> tuple[str, str, Mapping[str, Any]] | None:
+        """The plugin, the version and digest, and the settings of an object; None for no such."""
+        if self.catalogue is None or (kind, name) not in self.settings:
+            return None
+        plugin = self.catalogue.factories[kind, name].plugin
+        return plugin, self.plugins.get(plugin, ""), self.settings[kind, name]
+
 
 def build_lineup(
     config: Config, catalogue: Catalogue | None = None, *, checked: bool = True
@@ -120,14 +130,14 @@ def build_lineup(
     catalogue = scan(config.plugins) if catalogue is None else catalogue
     with catalogue.in_force():
         _check_tables(config, catalogue)
-        chosen = {kind: _selected(KINDS[kind], config) for kind in ROLES}
+        chosen = {kind: KINDS[kind].chosen(config) for kind in ROLES}
         made: dict[str, dict[str, Any]] = {}
         settings: dict[tuple[str, str], dict[str, Any]] = {}
         for kind in KINDS.values():
             if not kind.selected_by:
                 continue
             made[kind.name] = {}
-            for name in _selected(kind, config):
+            for name in kind.chosen(config):
                 values = settings_of(kind, name, config, catalogue)
                 settings[kind.name, name] = values
                 made[kind.name][name] = _called(kind, name, values, catalogue)
@@ -202,38 +212,45 @@ def check_lineup(lineup: Lineup) -> None:
         except ConfigError:
             raise
         except (Exception, SystemExit) as error:
-            raise _fault(lineup, kind, name, "self_check", last_line(error)) from error
+            raise fault_of(lineup, kind, name, "self_check", last_line(error)) from error
 
 
-def hand_over(old: Lineup, new: Lineup) -> None:
-    """Give what the old objects dump to the new ones of the same kind and name.
+def dump_states(old: Lineup, new: Lineup, out: Collection[str] = frozenset()) -> dict[str, bytes]:
+    """What objects of `old` dump (JSON) that `new` replaces under their name, by `kind/name`.
 
-    Only plain JSON data crosses, copied. Objects without `dump` or `restore` start anew, and one
-    that is in both lineups keeps what it has. PluginError when either side raises.
-    """
-    restore_states(new, dump_states(old, new))
-
-
-def dump_states(old: Lineup, new: Lineup) -> dict[str, bytes]:
-    """What objects of `old` dump (JSON) that have a successor in `new`, by `kind/name`.
-
-    PluginError when one raises, or dumps what is no plain data or too much.
+    Left out are kinds that are `out` of service, and an object that cannot say its state: it holds
+    nothing up, its successor begins anew.
     """
     before = old.objects()
     states: dict[str, bytes] = {}
     for (kind, name), made in new.objects().items():
         source = before.get((kind, name))
-        dump = getattr(source, "dump", None)
-        if source is made or dump is None or getattr(made, "restore", None) is None:
+        if source is made or kind in out or stays(old, new, kind, name):
             continue
-        try:
-            text = orjson.dumps(dump())
-            if len(text) > STATE_BYTES_MAX:
-                raise ValueError(f"expected at most {STATE_BYTES_MAX} bytes, found {len(text)}")
-        except (Exception, SystemExit) as error:
-            raise _fault(old, kind, name, "handover", last_line(error)) from error
-        states[f"{kind}/{name}"] = text
+        if getattr(made, "restore", None) is not None:
+            with suppress(Exception, SystemExit):
+                states |= {f"{kind}/{name}": text for text in state_of(source)}
     return states
+
+
+def state_of(made: Any) -> list[bytes]:
+    """What an object dumps, as JSON: one text, none when it keeps no state.
+
+    Raises what it raises, TypeError when it is no plain data, ValueError when it is too much.
+    """
+    dump = getattr(made, "dump", None)
+    if dump is None:
+        return []
+    text = orjson.dumps(dump())
+    if len(text) > STATE_BYTES_MAX:
+        raise ValueError(f"dump: expected at most {STATE_BYTES_MAX} bytes, found {len(text)}")
+    return [text]
+
+
+def stays(old: Lineup, new: Lineup, kind: str, name: str) -> bool:
+    """Whether nothing about an object differs: version, code, settings."""
+    before, after = old.made_of(kind, name), new.made_of(kind, name)
+    return before is not None and before == after
 
 
 def restore_states(new: Lineup, states: Mapping[str, bytes]) -> None:
@@ -246,21 +263,17 @@ def restore_states(new: Lineup, states: Mapping[str, bytes]) -> None:
         try:
             restore(orjson.loads(text))
         except (Exception, SystemExit) as error:
-            raise _fault(new, kind, name, "handover", last_line(error)) from error
+            reason = f"it does not take the state handed over: {last_line(error)}"
+            raise fault_of(new, kind, name, "handover", reason) from error
 
 
-def _fault(lineup: Lineup, kind: str, name: str, step: str, reason: str) -> PluginError:
+def fault_of(lineup: Lineup, kind: str, name: str, step: str, reason: str) -> PluginError:
+    """The error of an object, in the name of its plugin."""
     plugin, version = "unknown", "unknown"
     if lineup.catalogue is not None and (kind, name) in lineup.catalogue.factories:
         info = lineup.catalogue.plugins[lineup.catalogue.factories[kind, name].plugin]
         plugin, version = info.name, info.version
     return PluginError(plugin, version, f"{name!r}: {reason}", step)
-
-
-def _selected(kind: Kind, config: Config) -> tuple[str, ...]:
-    section, _, name = kind.selected_by.partition(".")
-    value: Any = getattr(getattr(config, section), name)
-    return tuple(value) if kind.many else (value,)
 
 
 def make(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> Any:
@@ -286,14 +299,20 @@ def settings_of(kind: Kind, name: str, config: Config, catalogue: Catalogue) -> 
 def _called(kind: Kind, name: str, values: Mapping[str, Any], catalogue: Catalogue) -> Any:
     offer = catalogue.factories[kind.name, name]
     info = catalogue.plugins[offer.plugin]
+    path = kind.section if offer.plugin == BUILTIN else f"plugins.settings.{name}"
     try:
         made = offer.factory(**values)
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        # The plugin's own words, which know its fields and not their table.
+        raise ConfigError(
+            *(
+                it if "." in it.path else attrs.evolve(it, path=f"{path}.{it.path}".rstrip("."))
+                for it in error.problems
+            )
+        ) from error
     except ValueError as error:
         # What an attrs validator says of a value, or the class of several together.
         message = str(error).partition("\n")[0] or "refused"
-        path = kind.section if offer.plugin == BUILTIN else f"plugins.settings.{name}"
         raise ConfigError(Problem(message, path)) from error
     except (Exception, SystemExit) as error:
         reason = f"{name!r} cannot be made: {last_line(error)}"
@@ -326,11 +345,11 @@ def _nowhere(kind: Kind, name: str, catalogue: Catalogue) -> Exception:
 def _check_tables(config: Config, catalogue: Catalogue) -> None:
     """Every table of `plugins.settings` fits its factory, selected or not.
 
-    A table of a name that nobody offers is an error, unless a plugin is switched off or broken:
-    then it may be that one's.
+    A table of a name that nobody offers is an error, unless a plugin is left out or broken: then
+    it may be that one's.
     """
     problems: list[Problem] = []
-    unsure = bool(config.plugins.disabled) or any(it.error for it in catalogue.plugins.values())
+    unsure = bool(catalogue.disabled) or any(it.error for it in catalogue.plugins.values())
     kinds = {name: kind for kind, name in catalogue.factories}
     for name in config.plugins.settings:
         kind = kinds.get(name)

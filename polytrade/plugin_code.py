@@ -7,21 +7,35 @@ import at module level.
 import ast
 import traceback
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 REASON_MAX: Final = 300
 """Characters kept of an error's text: a line for a log and an answer."""
+LINE_MAX: Final = 80
+"""Characters kept of a line of code."""
 
 
 class RefusedCode(Exception):
     """Code that a plugin may not have."""
 
 
-def check_code(source: bytes, path: str) -> None:
-    """RefusedCode for an import inside a function, with its line; SyntaxError passes through."""
-    tree = ast.parse(source, path)
+def place_of(module: str, path: str) -> str:
+    """A module's file as its package has it: `polytrade_glft/maker.py`, never a machine's path."""
+    packages, file = module.split("."), path.rpartition("/")[2]
+    if file != "__init__.py":
+        packages.pop()
+    return "/".join([*packages, file])
+
+
+def check_code(source: bytes, place: str) -> None:
+    """RefusedCode for an import inside a function, with its line; SyntaxError passes through.
+
+    `place` is that of `place_of`.
+    """
+    tree = ast.parse(source, place)
     for line in sorted(_inner_imports(tree)):
-        raise RefusedCode(f"import inside a function, line {line}: plugins import at module level")
+        where = f"({place}, line {line})"
+        raise RefusedCode(f"import inside a function {where}: plugins import at module level")
 
 
 def _inner_imports(tree: ast.AST) -> Iterator[int]:
@@ -42,13 +56,38 @@ def _called(function: ast.expr) -> str:
 
 
 def last_line(error: BaseException) -> str:
-    """The traceback's last line, and the innermost line of plugin code it came through."""
-    text = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")[:REASON_MAX]
-    if isinstance(error, SyntaxError):
-        return text  # says its file and line itself
+    """The traceback's last line, and the innermost line of plugin code it came through.
+
+    Printable, on one line: `KeyError: 'x' (polytrade_glft/maker.py, line 7: self.held["x"])`.
+    """
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
     place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        # Only code that was loaded as a plugin has a loader with a digest.
-        if hasattr(frame.f_globals.get("__loader__"), "digest"):
-            place = f" ({frame.f_code.co_filename.rpartition('/')[2]}, line {line})"
-    return text + place
+    if isinstance(error, SyntaxError) and isinstance(error.filename, str) and error.lineno:
+        text = error.msg
+        # Code of a plugin has its place here; of what it needs, the path says nothing.
+        file = error.filename.rpartition("/")[2] if error.filename[:1] == "/" else error.filename
+        place = _place(file, error.lineno, error.text or "")
+    elif not isinstance(error, RefusedCode):  # which says its place
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            # Only code that was loaded as a plugin has a loader with a digest.
+            loader: Any = frame.f_globals.get("__loader__")
+            if hasattr(loader, "digest"):
+                code = loader.get_source(loader.name).split("\n")[line - 1 : line]
+                file = place_of(loader.name, frame.f_code.co_filename)
+                place = _place(file, line, "".join(code))
+    said = f"{type(error).__name__}: {text}".partition("\n")[0].rstrip(": ")
+    return _plain(said)[:REASON_MAX] + place
+
+
+def _place(file: str, line: int, code: str) -> str:
+    text = _plain(code.strip())
+    text = text if len(text) <= LINE_MAX else text[: LINE_MAX - 3] + "..."
+    return f" ({file}, line {line}: {text})" if text else f" ({file}, line {line})"
+
+
+def _plain(text: str) -> str:
+    """The text as any log and any answer can hold it."""
+    return "".join(each if each.isprintable() else " " for each in text)

@@ -27,7 +27,14 @@ from polytrade.config import Config
 from polytrade.core.events import Event, event_from_row
 from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, PluginError
-from polytrade.lineup import Lineup, build_lineup, check_lineup, restore_states
+from polytrade.lineup import (
+    Lineup,
+    build_lineup,
+    check_lineup,
+    fault_of,
+    restore_states,
+    state_of,
+)
 from polytrade.plugin_code import REASON_MAX, last_line
 from polytrade.trial import Trial, TrialFailed
 
@@ -51,7 +58,7 @@ class ProbeAnswer:
     """What a probe found: `ok`, or the step, the plugin and why.
 
     `worst_call_us` is the longest answer of `worst` (a name), of `calls` in all; `events` were
-    stepped.
+    stepped. `each` has the calls and the longest of everything the engine asks, by `kind/name`.
     """
 
     ok: bool
@@ -65,6 +72,7 @@ class ProbeAnswer:
     worst: str = ""
     calls: int = 0
     events: int = 0
+    each: Mapping[str, Sequence[int]] = attrs.field(factory=dict)
 
     def failure(self) -> PluginError:
         """What a failed probe means for a reload."""
@@ -76,7 +84,7 @@ class ProbeAnswer:
 
 def command() -> list[str]:
     """How to start a probe; its environment is `environment()`."""
-    return [sys.executable, "-B", "-m", "polytrade.probe"]
+    return [sys.executable, "-B", "-P", "-m", "polytrade.probe"]
 
 
 def environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -227,6 +235,8 @@ def run(
             told("probe")
             trial = Trial(config, lineup)
             trial.run(events)
+            told("handover")
+            _replace(lineup, config, catalogue)
     except PluginError as error:
         return ProbeAnswer(False, error.step, error.name, error.version, error.reason)
     except ConfigError as error:
@@ -247,6 +257,21 @@ def run(
     finally:
         gc.enable()
     return _counted(ProbeAnswer(True), trial)
+
+
+def _replace(lineup: Lineup, config: Config, catalogue: Catalogue) -> None:
+    """Let the lineup's equal take its states over: what is accepted can be replaced.
+
+    PluginError when an object cannot say its state, or does not take its own.
+    """
+    states: dict[str, bytes] = {}
+    for (kind, name), made in lineup.objects().items():
+        try:
+            states |= {f"{kind}/{name}": text for text in state_of(made)}
+        except (Exception, SystemExit) as error:
+            reason = f"it cannot say its state: {last_line(error)}"
+            raise fault_of(lineup, kind, name, "handover", reason) from error
+    restore_states(build_lineup(config, catalogue, checked=False), states)
 
 
 def _scan(config: Config, plugins: Mapping[str, str] | None) -> Catalogue:
@@ -304,6 +329,7 @@ def _counted(answer: ProbeAnswer, trial: Trial | None) -> ProbeAnswer:
         worst_call_us=trial.watch.worst_us,
         worst=trial.watch.worst,
         calls=trial.watch.calls,
+        each=trial.watch.each,
         events=trial.events,
     )
 

@@ -6,8 +6,7 @@ decoders, and paper fills are made anew by the same model.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,34 +18,30 @@ from rich.text import Text
 
 from polytrade.captures import CaptureError, CaptureReader
 from polytrade.config import Config
-from polytrade.core.effects import Effect
-from polytrade.core.events import BookReplaced, Event, FeedGap, OrderFilled, RecordsLost
+from polytrade.core.events import Event, LineupSwapped, RecordsLost
 from polytrade.core.units import MS_NS
 from polytrade.decoding import FrameDecoders, recorded_events
 from polytrade.errors import ConfigError, LineupMissing, PluginError
 from polytrade.importers import read_capture, sniff
 from polytrade.journal import STEM as JOURNAL_STEM
 from polytrade.journal import (
-    DataDigest,
-    EffectDigest,
     JournalEntry,
     JournalHeader,
     JournalReader,
     read_journal,
 )
-from polytrade.replay_result import Divergence, ReplayResult, Stepper, account_of, books_of
+from polytrade.polymarket.subjects import COINS
+from polytrade.replay_feeds import RecordedFeeds
+from polytrade.replay_result import Divergence, ReplayResult, Stepper
+from polytrade.replay_run import Attach, Progressed, Run
+from polytrade.replay_sites import in_sites
 from polytrade.segments import FrameReader, JournalError, segments_of
 from polytrade.session import Session, build_session, code_version, run_started
 from polytrade.strict import config_digest, load, structure
-from polytrade.swaps import differences, require
-from polytrade.witness import Watcher, Witness
+from polytrade.swaps import differences, lines_of, require
 
 RAW_STEM: Final = "raw"
 """The recorder's files in a run folder."""
-PROGRESS_EVERY: Final = 10_000
-"""Events between two reports of progress: about ten a second."""
-
-Progressed = Callable[[int], None]
 
 
 class Build(Protocol):
@@ -54,10 +49,6 @@ class Build(Protocol):
 
     def __call__(self, config: Config, *, paper: bool) -> Stepper:
         """A new session, with a paper venue or without."""
-
-
-Attach = Callable[[Config, Stepper], Watcher]
-"""Makes the watcher of a replay once its configuration is known and its session is built."""
 
 
 def replay(
@@ -69,17 +60,19 @@ def replay(
     progress: Progressed | None = None,
     build: Build = build_session,
     attach: Attach | None = None,
+    sites: Sequence[Path] = (),
 ) -> ReplayResult:
     """Replay a run folder, a journal segment, or a capture of any known layout.
 
     A folder with a journal is replayed by its journal. `until` stops after that many events;
     `verify` compares a journal's effects; `config` replaces the journal's own, or the defaults a
-    capture is replayed under; what `attach` makes is told of each event after its step. Raises
-    JournalError and CaptureError for files that are neither, ConfigError for a configuration that
-    no longer fits, LineupMissing for a plugin the run had and this host has not; OSError passes.
+    capture is replayed under; what `attach` makes is told of each event after its step; `sites` are
+    folders of other versions of plugins than those installed (`replay_sites`). Raises JournalError
+    and CaptureError for files that are neither, ConfigError for a configuration that no longer
+    fits, LineupMissing for a plugin the run had and this host has not; OSError passes.
     """
     path = Path(path)
-    run = _Run(path, until, progress, attach)
+    run = Run(path, until, progress, attach, sites)
     journal = _journal_of(path)
     if journal is not None:
         _replay_journal(run, journal, verify, config, build)
@@ -88,95 +81,8 @@ def replay(
     return run.finish()
 
 
-class _Run:
-    """The counting half of a replay; the session is set before the first event.
-
-    `blind` means that nothing is compared any more, `unanswered` counts events the run never saw
-    the effects of.
-    """
-
-    session: Stepper
-
-    def __init__(
-        self,
-        path: Path,
-        until: int | None,
-        progress: Progressed | None,
-        attach: Attach | None,
-    ) -> None:
-        self.result = ReplayResult(path=str(path), kind="")
-        self.blind = False
-        self.unanswered = 0
-        self._until = until
-        self._progress = progress
-        self._attach = attach
-        self._watcher: Watcher | None = None
-        self._effects = EffectDigest()
-        self._data = DataDigest()
-        self._tags: Counter[str] = Counter()
-        self._effect_tags: Counter[str] = Counter()
-        self._gaps: Counter[str] = Counter()
-
-    def begin(self, session: Stepper, config: Config) -> None:
-        """The session that is driven, and who looks on: inside of it where it has a venue."""
-        self.session = session
-        if self._attach is None:
-            return
-        watcher = self._attach(config, session)
-        if isinstance(session, Session) and session.paper is not None:
-            session.tape = Witness(watcher, session.tape)
-        else:
-            self._watcher = watcher
-
-    def enough(self) -> bool:
-        """Whether `until` is reached."""
-        return self._until is not None and self.result.events >= self._until
-
-    def took(self, event: Event, effects: list[Effect]) -> None:
-        """Count an event and what the engine answered."""
-        result = self.result
-        if self._watcher is not None:
-            self._watcher.observe(event, effects)
-        result.events += 1
-        result.last_ts_ns = event.ts_ns
-        if result.events == 1:
-            result.first_ts_ns = event.ts_ns
-        self._tags[event.TAG] += 1
-        if not (isinstance(event, BookReplaced) and event.rest):
-            self._data.add(event)  # a REST book answers a question of ours: asked again or not
-        if isinstance(event, FeedGap):
-            self._gaps[event.reason] += 1
-        elif isinstance(event, OrderFilled):
-            result.fills += 1
-        if effects:
-            self._effects.add(event.ts_ns, effects)
-            self._effect_tags.update(effect.TAG for effect in effects)
-        if self._progress is not None and result.events % PROGRESS_EVERY == 0:
-            self._progress(result.events)
-
-    def finish(self) -> ReplayResult:
-        """The result, with the digests and the state of the engine."""
-        result, engine = self.result, self.session.engine
-        result.effects = self._effects.count
-        result.effect_digest = self._effects.hexdigest()
-        result.data_digest = self._data.hexdigest()
-        result.events_by_type = dict(sorted(self._tags.items()))
-        result.effects_by_type = dict(sorted(self._effect_tags.items()))
-        result.orders = self._effect_tags["place_order"]
-        result.open_orders = engine.orders.open_count()
-        result.gaps = dict(sorted(self._gaps.items()))
-        result.account = account_of(engine)
-        result.quality = engine.quality()
-        result.books = books_of(engine)
-        try:
-            engine.ledger.check(engine.orders)
-        except AssertionError as error:
-            result.broken = f"the ledger does not balance: {error}"
-        return result
-
-
 def _replay_journal(
-    run: _Run, reader: JournalReader, verify: bool, config: Config | None, build: Build
+    run: Run, reader: JournalReader, verify: bool, config: Config | None, build: Build
 ) -> None:
     result, header = run.result, reader.header
     result.kind = "journal"
@@ -192,7 +98,9 @@ def _replay_journal(
     elif header.part != 1:
         result.unverified = f"part {header.part} of a run: the engine's state before it is unknown"
     run.blind = bool(result.unverified)
-    run.begin(_session_of(header, build, config, result.notes), config)
+    with in_sites(run.sites, header.plugins):
+        session = _session_of(header, build, config, result.notes)
+    run.begin(session, config)
     whole = True
     for entry in reader:
         if run.enough():
@@ -212,8 +120,8 @@ def _session_of(header: JournalHeader, build: Build, config: Config, notes: list
     """The session of a run; notes plugins of other versions, LineupMissing for one not there."""
     try:
         session = build(config, paper=False)
-    except (ConfigError, PluginError):
-        require(header.plugins, config)
+    except (ConfigError, PluginError) as error:
+        require(header.plugins, config, error)
         raise
     if isinstance(session, Session) and header.plugins:
         notes.extend(
@@ -224,7 +132,7 @@ def _session_of(header: JournalHeader, build: Build, config: Config, notes: list
     return session
 
 
-def _replay_entry(run: _Run, entry: JournalEntry) -> None:
+def _replay_entry(run: Run, entry: JournalEntry) -> None:
     result, event = run.result, entry.event
     if isinstance(event, RecordsLost):  # a mark of the journal's own: the live engine saw nothing
         result.records_lost += event.count
@@ -232,7 +140,11 @@ def _replay_entry(run: _Run, entry: JournalEntry) -> None:
         run.blind = True
         return
     try:
-        effects = run.session.step(event)
+        if isinstance(event, LineupSwapped):
+            with in_sites(run.sites, lines_of(event)):
+                effects = run.session.step(event)
+        else:
+            effects = run.session.step(event)
     except Exception as error:
         error.add_note(f"replaying event {entry.seq} of {result.path}: {event!r}")
         raise
@@ -254,11 +166,13 @@ def _plain(rows: list[list[object]]) -> object:
     return orjson.loads(orjson.dumps(rows))
 
 
-def _replay_capture(run: _Run, path: Path, config: Config | None, build: Build) -> None:
+def _replay_capture(run: Run, path: Path, config: Config | None, build: Build) -> None:
     result = run.result
     # A run hears of the coins it was configured for; of another's capture everything is read.
-    decoders = FrameDecoders() if config is None else FrameDecoders(config.universe.coins)
+    coins = COINS if config is None else config.universe.coins
     config = config or Config()
+    feeds = RecordedFeeds(config)
+    decoders = FrameDecoders(coins, feeds)
     own = _own_capture(path)
     capture = own or read_capture(path)
     result.kind = "capture" if isinstance(capture, CaptureReader) else f"{capture.layout} capture"
@@ -282,6 +196,7 @@ def _replay_capture(run: _Run, path: Path, config: Config | None, build: Build) 
     result.malformed_reasons = decoders.reasons
     result.unsupported = dict(sorted(decoders.unsupported.items()))
     result.foreign = decoders.foreign()
+    result.notes += feeds.notes
     if own is not None and whole:
         result.missing_records = own.losses.missing
         result.damaged_records = own.losses.damaged
@@ -289,7 +204,7 @@ def _replay_capture(run: _Run, path: Path, config: Config | None, build: Build) 
         result.clean = not own.losses
 
 
-def _step_all(run: _Run, events: Iterable[Event]) -> bool:
+def _step_all(run: Run, events: Iterable[Event]) -> bool:
     """Handle every event; False when `until` came first."""
     session = run.session
     for number, event in enumerate(events, 1):
@@ -331,15 +246,17 @@ def run_replay_command(
     verify: bool,
     configs: Path | None,
     digest: str = "",
+    sites: Sequence[Path] = (),
 ) -> int:
     """`polytrade replay`: print the result; 1 when it contradicts the journal or is unreadable.
 
-    `digest`, unless empty, is the effect digest that must come out, or its first digits.
+    `digest`, unless empty, is the effect digest that must come out, or its first digits; `sites`
+    as in `replay`.
     ConfigError passes through for a configuration, of the journal or in `configs`, that is wrong.
     """
     config = load(configs) if configs is not None else None
     try:
-        result = _with_progress(path, until, verify, config)
+        result = _with_progress(path, until, verify, config, sites)
     except (JournalError, CaptureError, LineupMissing, OSError) as error:
         Console(stderr=True).print(
             f"replay: {error}", markup=False, highlight=False, soft_wrap=True
@@ -355,7 +272,11 @@ def run_replay_command(
 
 
 def _with_progress(
-    path: Path, until: int | None, verify: bool, config: Config | None
+    path: Path,
+    until: int | None,
+    verify: bool,
+    config: Config | None,
+    sites: Sequence[Path],
 ) -> ReplayResult:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -367,7 +288,9 @@ def _with_progress(
         def progressed(events: int) -> None:
             bar.update(task, description=f"replaying, {events:,} events")
 
-        result = replay(path, until=until, verify=verify, config=config, progress=progressed)
+        result = replay(
+            path, until=until, verify=verify, config=config, progress=progressed, sites=sites
+        )
         result.timed(bar.tasks[task].elapsed or 0.0)
         return result
 

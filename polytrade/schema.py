@@ -22,16 +22,32 @@ from polytrade.errors import ConfigError, Problem
 from polytrade.hookspecs import SHARED_FIELDS, Factory, Kind
 
 SCALARS: Final = (bool, int, float, str)
+FACTORY: Final[Any] = attrs.Factory
 
 
 @attrs.frozen
 class Field:
-    """A setting of a factory: `name` as it is written, `kind` a plain type or `tuple[X, ...]`."""
+    """A setting of a factory: `name` as it is written, `kind` a plain type or `tuple[X, ...]`.
+
+    `default` is as attrs has it: NOTHING, a value, or a factory of values.
+    """
 
     name: str
     kind: Any
-    required: bool
+    default: Any
     metadata: Mapping[str, Any]
+    converted: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is attrs.NOTHING
+
+    def made(self) -> Any:
+        """The default as a configuration would say it; NOTHING when it needs the object."""
+        if not isinstance(self.default, FACTORY):
+            return self.default
+        return attrs.NOTHING if self.default.takes_self else self.default.factory()
 
     @property
     def takes(self) -> str:
@@ -67,10 +83,26 @@ def fields_of(factory: Factory) -> tuple[Field, ...]:
                 f"field {field.name!r} is of type {shown}: expected bool, int, float, str or a "
                 "tuple of one of these"
             )
-        required = field.default is attrs.NOTHING
         name = field.alias or field.name
-        fields.append(Field(name, kind, required, field.metadata))
+        converted = field.converter is not None
+        fields.append(Field(name, kind, field.default, field.metadata, converted))
     return tuple(fields)
+
+
+def check_defaults(factory: Factory) -> None:
+    """TypeError for a default that its own field would not take from a configuration.
+
+    Defaults that are made from the object, and those that a converter changes, are not looked at.
+    """
+    for field in fields_of(factory):
+        default = attrs.NOTHING if field.converted else field.made()
+        if default is attrs.NOTHING:
+            continue
+        try:
+            field.read(default)
+        except RefusedValue as refused:
+            place, message, _ = refused.refusals[0]
+            raise TypeError(f"default of {field.name}{place}: {message}") from refused
 
 
 def values_of(factory: Factory, kind: Kind, name: str, config: Config) -> dict[str, Any]:

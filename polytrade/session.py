@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 import polytrade
 from polytrade.config import Config
-from polytrade.core.effects import Effect, PluginFaulted
+from polytrade.core.crew import FIRST_GENERATION
+from polytrade.core.effects import Alarmed, Effect
 from polytrade.core.engine import Engine
 from polytrade.core.events import Event, LineupSwapped, ModeSet, RunStarted
 from polytrade.core.fills import PaperSettings, PaperVenue
@@ -28,8 +29,8 @@ from polytrade.swaps import InForce, engine_lineup, rebuilt, sections_of, succee
 
 BOOK_SOURCE: Final = "polymarket.market"
 """Feeds whose losses concern books begin with this."""
-FIRST_GENERATION: Final = 1
-"""The generation a run begins with; each `LineupSwapped` has its own."""
+BEGAN_ANEW: Final = "began_anew"
+"""The alarm of a plugin that could not take over what its predecessor kept."""
 
 Step = tuple[Event, list[Effect]]
 
@@ -70,10 +71,6 @@ class Session:
     def stage(self, generation: int, lineup: Lineup, config: Config) -> None:
         """Hold a lineup ready for the `LineupSwapped` of that generation; replaces the one held."""
         self._staged = (generation, lineup, config)
-
-    def unstage(self) -> None:
-        """Let go of a lineup that is not to come."""
-        self._staged = None
 
     def handle(self, event: Event) -> list[Step]:
         """Step what fell due and then `event`; each with what the engine wants of it."""
@@ -131,7 +128,7 @@ class Session:
                 self.paper.accept(effect, event.ts_ns)
         return effects
 
-    def _swap(self, event: LineupSwapped) -> list[PluginFaulted]:
+    def _swap(self, event: LineupSwapped) -> list[Alarmed]:
         """Rewire the engine; what is said of plugins that begin anew."""
         staged, self._staged = self._staged, None
         now = InForce(self.lineup, self.config, self.lines)
@@ -139,11 +136,13 @@ class Session:
             new = InForce(staged[1], staged[2], staged[1].plugins)
         else:
             new = rebuilt(event, now)
-        new, notes = succeed(now, new, sections_of(event), self.engine.faults)
+        crew = self.engine.crew
+        new, notes = succeed(now, new, sections_of(event), crew.faults, crew.broken_rule())
         self.lineup, self.config, self.lines = new.lineup, new.config, dict(new.lines)
         self.generation = event.generation
         _wire(self.engine, new.config, new.lineup)
-        return [PluginFaulted(role, name, why) for role, name, why in notes]
+        crew.generation = event.generation
+        return [Alarmed(BEGAN_ANEW, f"{role} {name}: {why}") for role, name, why in notes]
 
 
 def build_session(config: Config, *, lineup: Lineup | None = None, paper: bool = True) -> Session:

@@ -18,8 +18,8 @@ from polytrade.core.events import LineupSwapped
 from polytrade.distributions import find_plugins
 from polytrade.errors import ConfigError, LineupMissing, PluginError
 from polytrade.hookspecs import KINDS, RISK_RULE
-from polytrade.lineup import ROLES, STATE_BYTES_MAX, Lineup, build_lineup, make
-from polytrade.needed import needed, selections
+from polytrade.lineup import ROLES, Lineup, build_lineup, make, state_of, stays
+from polytrade.needed import only_needed, selections
 from polytrade.strict import SECTIONS, structure_section
 
 PLUGINS: Final = "plugins"
@@ -69,7 +69,7 @@ def engine_lineup(
     committed; `lines` are those of a journal, and no others are imported then.
     """
     if catalogue is None:
-        catalogue = scan(needed(config, lines))
+        catalogue = scan(only_needed(config, lines))
         commit(catalogue)
     offered = {name for _, name in catalogue.factories}
     tables = {name: it for name, it in config.plugins.settings.items() if name in offered}
@@ -84,10 +84,11 @@ def rebuilt(event: LineupSwapped, now: InForce) -> InForce:
     """
     config, lines = config_after(now.config, event), lines_of(event)
     catalogue = now.lineup.catalogue
-    at_hand = catalogue is not None and config.plugins == now.config.plugins
-    if at_hand and all(key in catalogue.factories for key in selections(config)):
-        lineup = _built(config, lines, catalogue)
-    else:
+    known = catalogue.factories if catalogue is not None else {}
+    if config.plugins != now.config.plugins or any(it not in known for it in selections(config)):
+        catalogue = None
+    lineup = _built(config, lines, catalogue)
+    if catalogue is not None and differences(lines, lineup):  # other code, not of this catalogue
         lineup = _built(config, lines, None)
     for name, needed, installed in differences(lines, lineup):
         raise LineupMissing(name, needed, installed)
@@ -97,17 +98,31 @@ def rebuilt(event: LineupSwapped, now: InForce) -> InForce:
 def _built(config: Config, lines: Lines, catalogue: Catalogue | None) -> Lineup:
     try:
         return engine_lineup(config, catalogue, lines)
-    except (ConfigError, PluginError):
-        require(lines, config)
+    except (ConfigError, PluginError) as error:
+        require(lines, config, error)
         raise
 
 
-def require(lines: Lines, config: Config) -> None:
-    """LineupMissing for the first plugin of these that is not installed."""
+def require(lines: Lines, config: Config, error: ConfigError | PluginError) -> None:
+    """LineupMissing for the first plugin of these that is not installed.
+
+    For the first in another version, too, where `error` is about plugins: it is the likely cause.
+    """
     found = find_plugins(config.plugins.disabled)
-    for name, needed in sorted(lines.items()):
-        if name != BUILTIN and name not in found:
+    theirs = [(name, line) for name, line in sorted(lines.items()) if name != BUILTIN]
+    for name, needed in theirs:
+        if name not in found:
             raise LineupMissing(name, needed, "")
+    for name, needed in theirs:
+        if found[name].line != needed and _about_plugins(error):
+            raise LineupMissing(name, needed, found[name].line)
+
+
+def _about_plugins(error: ConfigError | PluginError) -> bool:
+    if isinstance(error, PluginError):
+        return True
+    selectors = {kind.selected_by for kind in KINDS.values() if kind.selected_by}
+    return any(it.path.startswith("plugins.") or it.path in selectors for it in error.problems)
 
 
 def differences(lines: Lines, lineup: Lineup) -> list[tuple[str, str, str]]:
@@ -123,7 +138,11 @@ def differences(lines: Lines, lineup: Lineup) -> list[tuple[str, str, str]]:
 
 
 def succeed(
-    old: InForce, new: InForce, listed: Collection[str], faults: Mapping[str, str]
+    old: InForce,
+    new: InForce,
+    listed: Collection[str],
+    faults: Mapping[str, str],
+    broken_rule: str = "",
 ) -> tuple[InForce, list[Note]]:
     """The new lineup with what stays of the old one, and with what that handed over.
 
@@ -138,12 +157,13 @@ def succeed(
         if kind not in ROLES and kind != RISK_RULE:
             continue
         source = before.get((kind, name))
-        retried = kind in faults and (KINDS[kind].section in listed or PLUGINS in listed)
+        out = kind in faults and (kind != RISK_RULE or name == broken_rule)
+        retried = out and (KINDS[kind].section in listed or PLUGINS in listed)
         if source is None or source is it:
             made[kind, name] = it
-        elif not retried and _same(old, new, kind, name):
+        elif not retried and stays(old.lineup, new.lineup, kind, name):
             made[kind, name] = source
-        elif kind in faults:
+        elif out:
             made[kind, name] = it
         else:
             made[kind, name], why = _handed_over(source, it, kind, name, new)
@@ -155,33 +175,19 @@ def succeed(
     return attrs.evolve(new, lineup=lineup), notes
 
 
-def _same(old: InForce, new: InForce, kind: str, name: str) -> bool:
-    """Whether nothing about a plugin's object differs: version, code, settings."""
-    first, second = _made_of(old, kind, name), _made_of(new, kind, name)
-    return first is not None and first == second
-
-
-def _made_of(where: InForce, kind: str, name: str) -> tuple[str, str, Mapping[str, Any]] | None:
-    catalogue = where.lineup.catalogue
-    offer = catalogue.factories.get((kind, name)) if catalogue is not None else None
-    if offer is None:
-        return None
-    return offer.plugin, where.lines.get(offer.plugin, ""), where.lineup.settings[kind, name]
-
-
 def _handed_over(source: Any, it: Any, kind: str, name: str, new: InForce) -> tuple[Any, str]:
     """The successor with its predecessor's state, or as if made anew, and then why."""
-    dump, restore = getattr(source, "dump", None), getattr(it, "restore", None)
-    if dump is None or restore is None:
+    restore = getattr(it, "restore", None)
+    if restore is None:
         return it, ""
     try:
-        text = orjson.dumps(dump())
-        if len(text) > STATE_BYTES_MAX:
-            return it, f"dump: expected at most {STATE_BYTES_MAX} bytes, found {len(text)}"
+        found = state_of(source)
     except (Exception, SystemExit) as error:
         return it, f"dump: {why_of(error)}"
+    if not found:
+        return it, ""
     try:
-        restore(orjson.loads(text))
+        restore(orjson.loads(found[0]))
     except (Exception, SystemExit) as error:
         return _anew(it, kind, name, new), f"restore: {why_of(error)}"
     return it, ""

@@ -55,6 +55,8 @@ NONSENSE: Final[tuple[str | bytes, ...]] = (
     *("", "x", "{}", "[]", "null", "5", '"x"', b"\xff", '{"type": 5}', '{"a": [{"b": null}]}'),
 )
 """Frames that are of no venue."""
+SYMBOL: Final = "TRIAL"
+"""What the market of the trial is about: no feed's ticks and no coin's state get into it."""
 JUMPS: Final = (1.02, 0.95, 1.5, 0.6, 1.0)
 """References jump by these factors: what a crash looks like, and what a broken feed does."""
 
@@ -84,6 +86,8 @@ class Watch:
     last: tuple[str, str] = ("", "")
     failed: TrialFailed | None = None
     overruns: dict[tuple[str, str], int] = attrs.field(factory=dict)
+    each: dict[str, list[int]] = attrs.field(factory=dict)
+    """Calls, and the longest in us, by `kind/name`."""
 
     def timed(self, kind: str, name: str, method: str, inner: Any) -> Callable[..., Any]:
         """The method of `inner`, watched. What is wrong comes out as TrialFailed.
@@ -92,10 +96,12 @@ class Watch:
         """
         called = getattr(inner, method)
         judge = JUDGES.get(method)
+        tally = self.each.setdefault(f"{kind}/{name}", [0, 0])
 
         def call(*arguments: Any) -> Any:
             self.last = (kind, name)
             self.calls += 1
+            tally[0] += 1
             switches = getrusage(RUSAGE_THREAD).ru_nivcsw
             cpu_ns, began_ns = thread_time_ns(), perf_counter_ns()
             try:
@@ -105,6 +111,7 @@ class Watch:
             took_us = (perf_counter_ns() - began_ns) // 1_000
             if getrusage(RUSAGE_THREAD).ru_nivcsw != switches:
                 took_us = (thread_time_ns() - cpu_ns) // 1_000
+            tally[1] = max(tally[1], took_us)
             self._took(kind, name, took_us)
             wrong = judge(answer) if judge is not None else ""
             if wrong:
@@ -174,14 +181,12 @@ class Trial:
     def run(self, events: Sequence[Event]) -> None:
         """Step the events and then the shocks; TrialFailed at the first fault of a plugin.
 
-        Without a market among the events one is made up.
+        A market of the trial's own is added: whatever state the others are in, it is a calm one.
         """
         ts_ns = events[0].ts_ns if events else SECOND_NS
-        if not any(isinstance(event, MarketListed) for event in events):
-            events = [*events, *made_up(events[-1].ts_ns if events else ts_ns)]
-        if not isinstance(events[0], RunStarted):
+        if not events or not isinstance(events[0], RunStarted):
             self._step(run_started(self._config, ts_ns, "trial"))
-        for event in events:
+        for event in [*events, *made_up(events[-1].ts_ns if events else ts_ns)]:
             self._step(event)
         self._hear_nonsense()
         self._wait()
@@ -320,14 +325,14 @@ class Trial:
 
 
 def made_up(ts_ns: int) -> list[Event]:
-    """A five-minute market on Bitcoin with books and a reference, for a trial without any."""
+    """A five-minute market with books and a reference of its own, as calm as markets are."""
     now_ns, end_ns = ts_ns, ts_ns + 240 * SECOND_NS
     price_e8 = 100_000 * 10**8
     listing = MarketListed(
         now_ns,
         market="trial",
         slug="trial",
-        symbol="BTC",
+        symbol=SYMBOL,
         condition="updown",
         yes="1",
         no="2",
@@ -367,6 +372,6 @@ def made_up(ts_ns: int) -> list[Event]:
     for step in range(50):
         now_ns += 50 * MS_NS
         moved_e8 = price_e8 + (step % 7 - 3) * 10**8
-        events.append(ReferenceTicked(now_ns, "BTC", "trial", FAST, moved_e8, now_ns))
+        events.append(ReferenceTicked(now_ns, SYMBOL, "trial", FAST, moved_e8, now_ns))
         events.append(ClockTicked(now_ns))
     return events

@@ -68,12 +68,31 @@ class Even:
         return "" if request.price_e4 // 100 % 2 == 0 else "odd"
 
 
+@attrs.define(eq=False)
+class Counting:
+    """A rule that refuses nothing, and hands on how often it was asked."""
+
+    count: int = attrs.field(init=False, default=0)
+
+    def check(self, request: Request, context: Context) -> str:
+        self.count += 1
+        return ""
+
+    def dump(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
 VERSION = "1.0.0"
 OURS = {
     ("maker", "stepper"): Stepper,
     ("maker", "failing"): Failing,
     ("maker", "picky"): Picky,
     ("risk_rule", "even"): Even,
+    ("risk_rule", "counting"): Counting,
+    ("risk_rule", "counting-2"): Counting,
 }
 
 
@@ -111,4 +130,14 @@ def built(config: Config, code: Catalogue) -> Lineup:
     return build_lineup(config, code)
 
 
-__all__ = ["BUILTIN", "Even", "Failing", "Picky", "Stepper", "built", "catalogue", "swapped"]
+__all__ = [
+    "BUILTIN",
+    "Counting",
+    "Even",
+    "Failing",
+    "Picky",
+    "Stepper",
+    "built",
+    "catalogue",
+    "swapped",
+]

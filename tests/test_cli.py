@@ -112,7 +112,11 @@ def test_check_says_the_configuration_is_good(
     assert cli.daemon_main(["--config", str(configs), "--check"]) == 0
     assert capsys.readouterr().out == f"configuration ok: {configs}, digest {digest[:12]}\n"
     assert cli.daemon_main(["--config", str(configs), "--check", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "config_digest": digest}
+    assert json.loads(capsys.readouterr().out) == {
+        "ok": True,
+        "config_digest": digest,
+        "warnings": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -235,13 +239,21 @@ def test_replay_is_called_with_what_was_asked(
     calls = Calls(result=1)
     fake_module(monkeypatch, "polytrade.replay", run_replay_command=calls)
     assert cli.main(["replay", str(tmp_path), "--until", "9", "--json", "--no-compare"]) == 1
-    assert (
-        cli.main(["replay", str(tmp_path), "--config", str(tmp_path), "--verify", "0aB1" * 2]) == 1
-    )
+    (configs := tmp_path / "configs").mkdir()
+    more = ["--plugins", str(tmp_path), "--plugins", str(configs)]
+    asked = ["replay", str(tmp_path), "--config", str(tmp_path), "--verify", "0aB1" * 2]
+    assert cli.main([*asked, *more]) == 1
     assert calls.seen == [
         (
             (tmp_path,),
-            {"as_json": True, "until": 9, "verify": False, "digest": "", "configs": None},
+            {
+                "as_json": True,
+                "until": 9,
+                "verify": False,
+                "digest": "",
+                "configs": None,
+                "sites": (),
+            },
         ),
         (
             (tmp_path,),
@@ -251,6 +263,7 @@ def test_replay_is_called_with_what_was_asked(
                 "verify": True,
                 "digest": "0aB10aB1",
                 "configs": tmp_path,
+                "sites": (tmp_path, configs),
             },
         ),
     ]
@@ -312,3 +325,16 @@ def test_operator_error_found_late_is_two_without_a_traceback(
     fake_module(monkeypatch, "polytrade.runtime.daemon", main=Calls(error=error))
     assert cli.daemon_main(["--config", str(configs)]) == 2
     assert capsys.readouterr().err == f"configuration: {error}\n"
+
+
+def test_check_warns_of_a_disabled_plugin_that_is_not_there(
+    configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--config", str(configs), "--set", 'plugins.disabled=["nope"]', "--check")
+    assert cli.daemon_main(words) == 0
+    said = capsys.readouterr()
+    assert said.err == "warning: plugins.disabled: no plugin 'nope' is installed\n"
+    assert said.out.startswith("configuration ok: ")
+    assert cli.daemon_main([*words, "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert warnings == ["plugins.disabled: no plugin 'nope' is installed"]

@@ -114,6 +114,45 @@ def test_distribution_without_metadata_is_half_installed(site: SiteFolder) -> No
     assert problem() == "half installed: its METADATA is missing"
 
 
+@pytest.mark.parametrize("text", [b"[polytrade]\nunrel", b"[other]\nx", b"\xff\xfe", b"[poly"])
+def test_torn_metadata_of_anybody_stops_nobody(site: SiteFolder, text: bytes) -> None:
+    """pip was killed while it wrote: any distribution of the environment may look so."""
+    site.install("bidder", maker_source())
+    info = site.folder / "unrelated-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: unrelated\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_bytes(text)
+    found = find_plugins()
+    assert (found["bidder"].problem, found["bidder"].version) == ("", "1.0.0")
+    declares = b"[polytrade]" in text
+    assert list(found) == (["bidder", "unrelated"] if declares else ["bidder"])
+    if declares:
+        torn = found["unrelated"]
+        assert (torn.distribution, torn.packages) == ("unrelated", ())
+        assert torn.problem.startswith("half installed: ")
+        assert list(find_plugins(("unrelated",))) == ["bidder"]
+
+
+def test_torn_entry_points_of_a_plugin_are_told_by_its_distribution(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source())
+    site.install("other", maker_source("other"))
+    whole = (made.info / "entry_points.txt").read_text()
+    (made.info / "entry_points.txt").write_text(whole[: whole.index(" = ")])
+    found = find_plugins()
+    assert list(found) == ["other", "polytrade-bidder"]
+    assert found["polytrade-bidder"].problem.startswith("half installed: ")
+    assert found["other"].problem == ""
+
+
+def test_torn_record_of_a_plugin_is_half_installed(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source())
+    site.install("other", maker_source("other"))
+    (made.info / "RECORD").write_bytes(b"\xff\xfe\x00polytrade_bidder.py,,\n")
+    found = find_plugins()
+    assert found["bidder"].problem.startswith("half installed: UnicodeDecodeError: ")
+    assert found["other"].problem == ""
+
+
 def test_editable_installation_is_found_by_a_running_process(
     site: SiteFolder, tmp_path: Path
 ) -> None:
@@ -221,7 +260,7 @@ def test_code_is_that_which_was_digested(site: SiteFolder) -> None:
     ],
 )
 def test_import_inside_a_function_is_refused_with_its_line(text: str, line: int) -> None:
-    with pytest.raises(RefusedCode, match=rf"line {line}: plugins import at module level"):
+    with pytest.raises(RefusedCode, match=rf"\(x\.py, line {line}\): plugins import"):
         check_code(text.encode(), "x.py")
 
 
@@ -237,5 +276,60 @@ def test_last_line_names_the_plugins_own_line(site: SiteFolder) -> None:
         import_fresh(source)
     assert last_line(caught.value) == (
         "JSONDecodeError: Expecting property name enclosed in double quotes: "
-        "line 1 column 2 (char 1) (polytrade_bidder.py, line 3)"
+        "line 1 column 2 (char 1) (polytrade_bidder.py, line 3: A = json.loads('{'))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "inner", "said"),
+    [
+        ("x = 1\n", "1 / 0\n", "division by zero (polytrade_bidder/deep/down.py, line 1: 1 / 0)"),
+        ("1 / 0\n", "", "division by zero (polytrade_bidder/__init__.py, line 1: 1 / 0)"),
+        ("x = 1\n", "\n)\n", "unmatched ')' (polytrade_bidder/deep/down.py, line 2: ))"),
+        # Found by the compiler alone, when the syntax as such is well.
+        (
+            "x = 1\n",
+            "break\n",
+            "'break' outside loop (polytrade_bidder/deep/down.py, line 1: break)",
+        ),
+        (
+            "x = 1\n",
+            "def f():\n    import json\n",
+            "(polytrade_bidder/deep/down.py, line 2): plugins import at module level",
+        ),
+        ("x = 1\n", "raise SyntaxError('mine')\n", "down.py, line 1: raise SyntaxError('mine'))"),
+        ("1 /\t0 #\u2028\x07" + "x" * 99 + "\n", "", "line 1: 1 / 0 #  " + "x" * 68 + "...)"),
+    ],
+)
+def test_last_line_has_the_file_of_the_package_and_the_text_that_ran(
+    site: SiteFolder, head: str, inner: str, said: str
+) -> None:
+    files = {"deep/__init__.py": "", "deep/down.py": inner}
+    site.install("bidder", f"{head}import polytrade_bidder.deep.down\n", files=files)
+    source = find_plugins()["bidder"]
+    with pytest.raises((ArithmeticError, SyntaxError, RefusedCode)) as caught:
+        import_fresh(source)
+    assert last_line(caught.value).endswith(said)
+
+
+def test_last_line_shows_the_code_that_runs_and_not_what_is_on_disk_by_now(
+    site: SiteFolder,
+) -> None:
+    site.install("bidder", "def fail():\n    return {}['old']\n")
+    fail = import_fresh(find_plugins()["bidder"])["fail"]
+    site.edit("polytrade-bidder", "old", "new")
+    with pytest.raises(KeyError) as caught:
+        fail()
+    said = "KeyError: 'old' (polytrade_bidder.py, line 2: return {}['old'])"
+    assert last_line(caught.value) == said
+
+
+def test_last_line_of_an_error_that_cannot_say_itself_is_its_name() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert last_line(Mute()) == "Mute"
+    assert last_line(ValueError("half \ud800 a\x1b[0m character")) == (
+        "ValueError: half   a [0m character"
     )

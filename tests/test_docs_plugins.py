@@ -9,9 +9,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
+import zipfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,8 @@ from polytrade import api, hookspecs, testing
 from polytrade.config import Reload
 from polytrade.hookspecs import KINDS, Kind
 from polytrade.lineup import STEPS
-from tests.wheels import make_wheel
+from polytrade.runtime.reload_requests import ENDPOINTS
+from tests.wheels import Environment, make_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "plugins"
@@ -63,25 +67,69 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
-class Walk:
-    """A reader who does what the tutorial says, in a folder of their own.
+SYSTEM = "/usr/local/bin:/usr/bin:/bin"
+"""Where a reader's shell finds programs before an environment is activated."""
+LATER = ("pytest", "iniconfig")
+"""What `pip install -e "...[dev]"` brings: the environment of `scripts/run` is without."""
 
-    pip gets a wheel instead of a folder, because building one would ask an index for hatchling; the
-    daemon gets a port and a data folder of its own. Everything else is done as it is written.
+
+def wheel_of(name: str, folder: Path) -> None:
+    """A wheel of a distribution that is installed beside the tests, which pip can install."""
+    found = metadata.distribution(name)
+    wheel = folder / f"{found.metadata['Name']}-{found.version}-py3-none-any.whl"
+    record = ""
+    with zipfile.ZipFile(wheel, "w") as made:
+        for file in found.files or ():
+            if ".." in file.parts or "__pycache__" in file.parts:
+                continue
+            if file.name == "RECORD":
+                record = file.as_posix()
+            elif file.name not in ("INSTALLER", "REQUESTED", "direct_url.json"):
+                made.write(file.locate(), file.as_posix())
+        rows = "".join(f"{it},,\n" for it in made.namelist())
+        made.writestr(record, f"{rows}{record},,\n")
+
+
+def readers_environment(folder: Path, wheels: Path) -> Environment:
+    """As `scripts/run` leaves `.venv`: polytrade and what it needs, and nothing for tests.
+
+    It sees the packages beside the tests in place of an index; nothing of the checkout.
+    """
+    make_wheel(ROOT, wheels)
+    made = Environment.make(folder, wheels)
+    beside = wheels / "beside"
+    beside.mkdir()
+    hidden = {"polytrade", "__pycache__"}
+    for name in LATER:
+        wheel_of(name, wheels)
+        hidden |= {file.parts[0] for file in metadata.files(name) or ()}
+    for place in Path(sysconfig.get_path("purelib")).iterdir():
+        if place.name not in hidden and not place.name.startswith(("polytrade-", "polytrade_")):
+            (beside / place.name).symlink_to(place)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "beside.pth").write_text(f"{beside}\n")
+    made.install_polytrade()
+    return made
+
+
+class Walk:
+    """A reader who does what the tutorial says, in a folder that has polytrade's configurations.
+
+    `scripts/run` is known to work: here it makes an environment without an index. The daemon gets a
+    port and a data folder of its own. Everything else is done as it is written, by programs of that
+    environment and of the system alone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wheels: Path) -> None:
         self.folder = folder
-        self.site = folder / "site"
-        self.site.mkdir()
         self.outputs: dict[str, str] = {}
-        self.names: dict[str, Any] = {"__name__": "tutorial"}
         self.daemon: subprocess.Popen[bytes] | None = None
-        self._wheels = 0
+        self._wheels = wheels
+        (folder / "configs").symlink_to(ROOT / "configs")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             self._port = taken.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
-        self._env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{self.site}"}
+        self._env = {"PATH": SYSTEM, "HOME": str(folder), "PIP_NO_BUILD_ISOLATION": "0"}
 
     def follow(self, page: str, *sections: int) -> None:
         """Do everything these sections say."""
@@ -92,16 +140,15 @@ class Walk:
     def _sh(self, block: Block) -> None:
         for line in block.text.splitlines():
             words = shlex.split(line)
-            if words[:2] == ["polytrade", "daemon"]:
+            if words[0] == "scripts/run":
+                self._environment = readers_environment(self.folder / ".venv", self._wheels)
+            elif words == [".", ".venv/bin/activate"]:
+                path = f"{self.folder / '.venv' / 'bin'}{os.pathsep}{SYSTEM}"
+                self._env |= {**self._environment.environ(), "PATH": path}
+            elif words[:2] == ["polytrade", "daemon"]:
                 self._start(words)
-            elif words[:2] == ["pip", "install"]:
-                self._install(self.folder / words[-1])
             else:
-                if words[0] == "polytrade":
-                    words = [sys.executable, "-m", *words]
-                elif words[0] == "pytest":
-                    words = [sys.executable, "-m", *words, "-q", "-p", "no:cacheprovider"]
-                elif words[0] == "curl":
+                if words[0] == "curl":
                     words = [word.replace("http://127.0.0.1:8080", self.url) for word in words]
                 self.outputs[line] = self._done(words)
 
@@ -112,14 +159,7 @@ class Walk:
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def _install(self, project: Path) -> None:
-        self._wheels += 1
-        wheel = make_wheel(project, self.folder / f"dist{self._wheels}")
-        words = ["install", "-q", "--no-index", "--no-deps", "--no-compile", "--upgrade"]
-        self._done([sys.executable, "-m", "pip", *words, "--target", str(self.site), str(wheel)])
-
     def _start(self, words: list[str]) -> None:
-        words = [str(ROOT / word) if word.startswith("configs") else word for word in words]
         settings = {
             "control.port": self._port,
             "storage.data_dir": json.dumps(str(self.folder / "runs")),
@@ -130,7 +170,7 @@ class Walk:
             words += ["--set", f"{name}={value}"]
         with (self.folder / "daemon.log").open("wb") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", *words],
+                words,
                 cwd=self.folder,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -154,8 +194,7 @@ class Walk:
             assert file.is_file(), f"{replaced[1]} is not there to be replaced"
             file.write_text(block.text)
         else:
-            code = compile(block.text, f"tutorial, section {block.section}", "exec")
-            exec(code, self.names)
+            self.outputs[f"python {block.section}"] = self._done(["python", "-c", block.text])
 
     def _text(self, block: Block) -> None:
         """A listing of files."""
@@ -173,18 +212,13 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
-    """The tutorial up to the installed plugin."""
-    walk = Walk(tmp_path_factory.mktemp("tutorial"))
-    before = list(sys.path)
-    sys.path.insert(0, str(walk.folder / "polytrade-fader"))
+    """The tutorial up to the plugin that was checked."""
+    walk = Walk(tmp_path_factory.mktemp("tutorial"), tmp_path_factory.mktemp("wheels"))
     try:
         walk.follow("tutorial.md", 1, 2, 3, 4, 5, 6)
         yield walk
     finally:
         walk.stop()
-        sys.path[:] = before
-        for name in [name for name in sys.modules if name.startswith("polytrade_fader")]:
-            del sys.modules[name]
 
 
 # -- the tutorial ------------------------------------------------------------------------------
@@ -197,10 +231,11 @@ def test_tutorial_makes_a_plugin_that_installs(walked: Walk) -> None:
     assert ": maker fader\n" in said["polytrade plugins list"]
     assert ": ok, " in said["polytrade plugins check fader"]
     assert said["polytrade plugins bench fader"].startswith("fader.quotes: ")
-    assert len(walked.names["run"].orders) > 10
+    (told,) = re.findall(r"^(\d+) orders, (\d+) fills, ", said["python 5"], re.MULTILINE)
+    assert int(told[0]) > 10
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl", path=SYSTEM) is None, reason="curl is not installed")
 def test_tutorial_reloads_in_a_running_daemon(walked: Walk) -> None:
     walked.follow("tutorial.md", 7, 8)
     assert not any("error" in orjson.loads(it) for line, it in curls(walked) if "plugins" in line)
@@ -213,6 +248,17 @@ def test_tutorial_reloads_in_a_running_daemon(walked: Walk) -> None:
     assert recoded["generation"] == switched["generation"] + 1
     assert "error" not in rolled, rolled
     assert rolled["generation"] == recoded["generation"] + 1
+    assert walked.daemon is not None
+    reload_page_finds(walked.daemon)
+
+
+def reload_page_finds(daemon: "subprocess.Popen[bytes]") -> None:
+    """What the page gives to `pgrep` fits a daemon of the tutorial and one of `scripts/run`."""
+    (line,) = [it.text for it in blocks("reload.md") if "kill -HUP" in it.text]
+    (pattern,) = re.findall(r"""^kill -HUP "\$\(pgrep -o -f '(.+)'\)"$""", line)
+    (run,) = re.findall(r"^exec (.+)$", (ROOT / "scripts" / "run").read_text(), re.MULTILINE)
+    for command in (" ".join(daemon.args), run.replace('"', "")):  # type: ignore[arg-type]
+        assert re.search(pattern, command), command
 
 
 def curls(walk: Walk) -> list[tuple[str, str]]:
@@ -264,8 +310,31 @@ def test_blocks_about_publishing_are_what_a_project_has(walked: Walk) -> None:
             words, cwd=project, env=typed, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout
-    wheels = list(walked.folder.glob("dist*/*.whl"))
-    assert wheels[0].name in (PAGES / "publishing.md").read_text()
+    wheel = make_wheel(project, walked.folder / "dist")
+    assert wheel.name in (PAGES / "publishing.md").read_text()
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("plugins/*/README.md")), ids=str)
+def test_readme_of_a_plugin_switches_it_on_with_settings_that_it_has(file: Path) -> None:
+    text = file.read_text()
+    (found,) = re.findall(r"/control/reload_(\w+) -d '([^']+)'", text)
+    endpoint, body = ENDPOINTS[found[0]], json.loads(found[1])
+    (kind,) = [
+        name
+        for name, kind in KINDS.items()
+        if re.search(rf"^def {kind.hook}\(", "".join(sources(file.parent)), re.MULTILINE)
+    ]
+    names = body.get(f"{kind}s") or [body["plugin"]]
+    assert kind in endpoint.kinds or f"{kind}s" in ("feeds", "notifiers")
+    settings = body["settings"] if found[0] == "plugins" else {names[0]: body["settings"]}
+    assert list(settings) == names
+    for name in settings[names[0]]:
+        assert f"\n| `{name}` |" in text
+
+
+def sources(project: Path) -> list[str]:
+    """The texts of a plugin's modules."""
+    return [module.read_text() for module in project.glob("polytrade_*/*.py")]
 
 
 def test_reload_page_has_every_step_in_order() -> None:

@@ -26,14 +26,16 @@ from polytrade.lineup import (
     STEPS,
     Catalogue,
     Changes,
+    Lineup,
     build_lineup,
     changes_since,
     check_lineup,
     commit,
     dump_states,
-    hand_over,
     restore_states,
     scan,
+    state_of,
+    stays,
 )
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
@@ -242,24 +244,36 @@ def check(error: PluginError, step: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("source", "step", "reason"),
     [
-        ("def f(:\n", "import", "SyntaxError: invalid syntax (polytrade_bidder.py, line 1)"),
+        (
+            "def f(:\n",
+            "import",
+            "SyntaxError: invalid syntax (polytrade_bidder.py, line 1: def f(:)",
+        ),
         (
             "\nimport scipy_of_another_world\n",
             "import",
             "ModuleNotFoundError: No module named 'scipy_of_another_world' "
-            "(polytrade_bidder.py, line 2)",
+            "(polytrade_bidder.py, line 2: import scipy_of_another_world)",
         ),
         (
             "from polytrade.api import gone\n",
             "import",
             "ImportError: cannot import name 'gone' from 'polytrade.api'",
         ),
-        ("1 / 0\n", "import", "ZeroDivisionError: division by zero (polytrade_bidder.py, line 1)"),
-        ("import sys\nsys.exit(3)\n", "import", "SystemExit: 3 (polytrade_bidder.py, line 2)"),
+        (
+            "1 / 0\n",
+            "import",
+            "ZeroDivisionError: division by zero (polytrade_bidder.py, line 1: 1 / 0)",
+        ),
+        (
+            "import sys\nsys.exit(3)\n",
+            "import",
+            "SystemExit: 3 (polytrade_bidder.py, line 2: sys.exit(3))",
+        ),
         (
             WHOLE + "def f():\n    import json\n",
             "import",
-            "import inside a function, line 12: plugins import at module level",
+            "RefusedCode: import inside a function (polytrade_bidder.py, line 12): plugins import",
         ),
         (WHOLE.replace("polytrade_api = 1", ""), "api", "expected polytrade_api = 1 in"),
         (
@@ -280,14 +294,20 @@ def check(error: PluginError, step: str, reason: str) -> None:
         (
             WHOLE.replace("polytrade_makers", "polytrade_mackers"),
             "hooks",
-            "unknown hook 'polytrade_mackers'",
+            "unknown hook 'polytrade_mackers' in polytrade_bidder (did you mean polytrade_makers?)",
+        ),
+        (
+            WHOLE.replace("polytrade_makers", "polytrade_strategies"),
+            "hooks",
+            "unknown hook 'polytrade_strategies' in polytrade_bidder: expected one of "
+            "polytrade_fair_values, polytrade_makers, ",
         ),
         (WHOLE.replace("@hookimpl\n", ""), "hooks", "polytrade_makers is not marked with hookimpl"),
         (HEAD, "hooks", "polytrade_bidder implements no hook"),
         (
             WHOLE.replace("return {'bidder': Bidder}", "return {}['x']"),
             "hooks",
-            "polytrade_makers failed: KeyError: 'x' (polytrade_bidder.py, line 10)",
+            "polytrade_makers failed: KeyError: 'x' (polytrade_bidder.py, line 10: return {}['x'])",
         ),
         (
             WHOLE.replace("return {'bidder': Bidder}", "return [Bidder]"),
@@ -393,7 +413,7 @@ def test_broken_plugin_of_which_nothing_is_selected_does_no_harm(site: SiteFolde
     built = build_lineup(BIDDER)
     assert built.catalogue is not None
     info = built.catalogue.plugins["broken"]
-    assert info.error == "ZeroDivisionError: division by zero (polytrade_broken.py, line 1)"
+    assert info.error == "ZeroDivisionError: division by zero (polytrade_broken.py, line 1: 1 / 0)"
     assert info.error_step == "import"
     assert "polytrade_broken" not in sys.modules
 
@@ -648,13 +668,25 @@ def test_new_plugin_is_found_by_the_next_scan(site: SiteFolder) -> None:
     assert list(second.plugins) == ["builtin", "bidder"]
 
 
-def test_code_that_failed_is_imported_anew_by_the_next_scan(site: SiteFolder) -> None:
-    site.install("bidder", "1 / 0\n")
-    first = scan(BIDDER.plugins)
-    assert first.plugins["bidder"].error
+def test_code_that_failed_is_imported_again_when_asked_for_only(
+    site: SiteFolder, tmp_path: Path
+) -> None:
+    """What nobody asked for nobody tried: it may be worse than before."""
     site.install("bidder", maker_source())
-    second = scan(BIDDER.plugins, previous=first)
-    assert not second.plugins["bidder"].error
+    site.install("other", "1 / 0\n")
+    first = scan(BIDDER.plugins)
+    assert first.plugins["other"].error == "ZeroDivisionError: division by zero (" + (
+        "polytrade_other.py, line 1: 1 / 0)"
+    )
+    ran = tmp_path / "ran"
+    mark = f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n"
+    site.install("other", mark + maker_source("other"), version="2.0.0")
+    second = scan(BIDDER.plugins, previous=first, fresh={"bidder"})
+    assert second.plugins["other"] == first.plugins["other"]
+    assert not ran.exists()
+    third = scan(BIDDER.plugins, previous=second, fresh={"other"})
+    assert (third.plugins["other"].error, third.plugins["other"].version) == ("", "2.0.0")
+    assert ran.exists()
 
 
 def test_changes_on_disk_are_told_without_an_import(site: SiteFolder) -> None:
@@ -692,6 +724,42 @@ def test_old_generation_is_freed_when_its_catalogue_is_dropped(site: SiteFolder)
     assert [ref() for ref in gone] == [None, None, None]
 
 
+CACHED = """
+import typing
+
+
+class State:
+    pass
+
+
+Maybe = typing.Optional[State]
+Many = typing.List[State]
+Told = typing.Annotated[State, "told"]
+
+
+class Kept:
+    one: typing.ClassVar[State]
+    other: typing.Final[State] = State()
+"""
+
+
+def test_generation_is_freed_though_typing_has_seen_its_classes(site: SiteFolder) -> None:
+    site.install("bidder", CACHED + maker_source())
+    catalogue = scan(BIDDER.plugins)
+    commit(catalogue)
+    gone: list[weakref.ref[Any]] = []
+    for price_e4 in (4100, 4200, 4300):
+        site.install("bidder", CACHED + maker_source(price_e4=price_e4))
+        again = scan(BIDDER.plugins, previous=catalogue, fresh={"bidder"})
+        gone.append(weakref.ref(catalogue.modules["bidder"]["polytrade_bidder"].State))
+        commit(again, catalogue)
+        catalogue = again
+    del again
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None, None]
+    assert price(BIDDER, catalogue) == 4300
+
+
 def test_failed_generation_is_freed(site: SiteFolder) -> None:
     site.install("bidder", maker_source())
     first = scan(BIDDER.plugins)
@@ -720,12 +788,19 @@ def test_scan_works_in_a_thread(site: SiteFolder) -> None:
 # -- state and self-check ----------------------------------------------------------------------
 
 
-def two(site: SiteFolder) -> tuple[Any, Any]:
+def two(site: SiteFolder, before: str = "4000", after: str = "4100") -> tuple[Any, Any]:
+    """A lineup, and the one of its code after an edit."""
     site.install("bidder", maker_source())
     first = scan(BIDDER.plugins)
     old = build_lineup(BIDDER, first)
+    site.edit("polytrade-bidder", before, after)
     new = build_lineup(BIDDER, scan(BIDDER.plugins, previous=first, fresh=("bidder",)))
     return old, new
+
+
+def hand_over(old: Lineup, new: Lineup) -> None:
+    """As a reload does it."""
+    restore_states(new, dump_states(old, new))
 
 
 def test_state_is_handed_to_the_same_name(site: SiteFolder) -> None:
@@ -753,24 +828,67 @@ def test_object_in_both_lineups_keeps_its_state(site: SiteFolder) -> None:
     assert old.maker.asked == 3
 
 
+def test_only_what_is_replaced_and_in_service_says_its_state(site: SiteFolder) -> None:
+    """The others stay as they are: what they keep, however much, is not worth a moment's pause."""
+    old, new = two(site)
+    same = build_lineup(BIDDER, old.catalogue)
+    other = build_lineup(attrs.evolve(BIDDER, plugins=_sized(6.0)), old.catalogue)
+    states = {"maker/bidder": b'{"asked":0}'}
+    assert stays(old, same, "maker", "bidder")
+    assert dump_states(old, same) == {}
+    for changed in (new, other):
+        assert not stays(old, changed, "maker", "bidder")
+        assert dump_states(old, changed) == states
+        assert dump_states(old, changed, {"taker", "risk_rule"}) == states
+        assert dump_states(old, changed, {"maker"}) == {}
+
+
+def _sized(size: float) -> Plugins:
+    return Plugins(settings={"bidder": {"size": size}})
+
+
+def test_nothing_is_dumped_for_a_successor_that_restores_nothing(site: SiteFolder) -> None:
+    old, new = two(site, "def restore", "def restart")
+    assert state_of(old.maker) == [b'{"asked":0}']
+    assert dump_states(old, new) == {}
+
+
+def test_object_without_dump_keeps_no_state() -> None:
+    assert state_of(object()) == []
+
+
 @pytest.mark.parametrize(
-    ("before", "after", "reason"),
+    ("state", "error"),
     [
-        ('{"asked": self.asked}', "{}['x']", "'bidder': KeyError: 'x'"),
-        ('{"asked": self.asked}', '{"a": object()}', "'bidder': TypeError: Type is not JSON"),
-        ('{"asked": self.asked}', '"x" * 9000000', "'bidder': ValueError: expected at most"),
-        ('state["asked"]', 'state["askd"]', "'bidder': KeyError: 'askd'"),
+        ("{}['x']", KeyError),
+        ('{"a": object()}', TypeError),
+        ("{1, 2}", TypeError),
+        ("'\\udcff'", TypeError),
+        ('"x" * 9000000', ValueError),
+        ("exit(3)", SystemExit),
     ],
 )
-def test_handover_that_fails_is_told(
-    site: SiteFolder, before: str, after: str, reason: str
+def test_object_that_cannot_say_its_state_holds_nothing_up(
+    site: SiteFolder, state: str, error: type[BaseException]
 ) -> None:
-    source = maker_source()
-    assert before in source
-    site.install("bidder", source.replace(before, after))
-    lineups = [build_lineup(BIDDER, scan(BIDDER.plugins)) for _ in range(2)]
+    site.install("bidder", maker_source().replace('{"asked": self.asked}', state))
+    first = scan(BIDDER.plugins)
+    old: Any = build_lineup(BIDDER, first)
+    with pytest.raises(error):
+        state_of(old.maker)
+    site.edit("polytrade-bidder", "4000", "4100")
+    new: Any = build_lineup(BIDDER, scan(BIDDER.plugins, previous=first, fresh=("bidder",)))
+    assert not stays(old, new, "maker", "bidder")
+    old.maker.asked = 7
+    hand_over(old, new)
+    assert new.maker.asked == 0
+
+
+def test_state_that_is_not_taken_is_told(site: SiteFolder) -> None:
+    old, new = two(site, 'state["asked"]', 'state["askd"]')
     with pytest.raises(PluginError) as caught:
-        hand_over(*lineups)
+        hand_over(old, new)
+    reason = "'bidder': it does not take the state handed over: KeyError: 'askd'"
     check(caught.value, "handover", reason)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from polytrade import probe
 from polytrade.config import Config, Plugins, Reload, Strategy
-from polytrade.core.events import ClockTicked
+from polytrade.core.events import ClockTicked, MarketListed
 from polytrade.core.judging import JUDGES
 from polytrade.core.roles import Estimate, Share, no_estimate
 from polytrade.lineup import build_lineup, scan
@@ -31,12 +32,13 @@ def select(maker: str = "bidder", **reload: Any) -> Config:
     return Config(strategy=Strategy(maker=maker), reload=Reload(**reload))
 
 
-def ask(config: Config, **asked: Any) -> probe.ProbeAnswer:
-    """Run a probe as the daemon does."""
+def ask(config: Config, folder: Path | None = None, **asked: Any) -> probe.ProbeAnswer:
+    """Run a probe as the daemon does, which works in that folder."""
     done = subprocess.run(
         probe.command(),
         env=probe.environment(),
         input=probe.request(config, **asked),
+        cwd=folder,
         capture_output=True,
         check=False,
     )
@@ -79,18 +81,24 @@ def test_trial_fills_the_makers_orders(site: SiteFolder) -> None:
     """The script's venue accepts and fills, so that plugins see inventory, too."""
     state = "        assert view.inventory.yes_e6 == 0, 'filled'\n"
     failed = failure(quoting(state + QUOTES), site)
-    assert failed.why == "AssertionError: filled (polytrade_bidder.py, line 23)"
+    assert failed.why == (
+        "AssertionError: filled "
+        "(polytrade_bidder.py, line 23: assert view.inventory.yes_e6 == 0, 'filled')"
+    )
 
 
 def test_trial_jumps_the_reference(site: SiteFolder) -> None:
     jumped = "        assert view.reference.price < 140_000, 'jumped'\n"
     why = failure(quoting(jumped + QUOTES), site).why
-    assert why == "AssertionError: jumped (polytrade_bidder.py, line 23)"
+    assert why == (
+        "AssertionError: jumped "
+        "(polytrade_bidder.py, line 23: assert view.reference.price < 140_000, 'jumped')"
+    )
 
 
 def test_maker_that_raises_on_the_first_event_fails(site: SiteFolder) -> None:
     why = failure(quoting("        return {}['x']"), site).why
-    assert why == "KeyError: 'x' (polytrade_bidder.py, line 23)"
+    assert why == "KeyError: 'x' (polytrade_bidder.py, line 23: return {}['x'])"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +182,56 @@ def test_trial_takes_events_as_they_were(site: SiteFolder) -> None:
     assert trial.events > 300
 
 
+TAKER = """
+import attrs
+from polytrade.api import SAFE, hookimpl
+
+polytrade_api = 1
+
+
+@attrs.define
+class Biter:
+    def takes(self, view):
+        if view.regime == SAFE and view.estimate.ok:
+            return None
+        return [], "no_take_danger"
+
+
+@hookimpl
+def polytrade_takers():
+    return {"biter": Biter}
+"""
+
+
+def test_trial_asks_in_calm_whatever_state_the_daemons_markets_are_in(site: SiteFolder) -> None:
+    """In a market in danger, or without a book, only some of a plugin's branches are asked."""
+    site.install("biter", TAKER)
+    config = Config(strategy=Strategy(taker="biter"), reload=Reload(call_budget_us=1_000_000))
+    listing = made_up(7_000_000_000)[0]
+    assert isinstance(listing, MarketListed)
+    listing.market, listing.slug, listing.symbol = "theirs", "theirs", "BTC"
+    trial = Trial(config, build_lineup(config, scan(config.plugins)))
+    with pytest.raises(TrialFailed) as caught:
+        trial.run([listing, ClockTicked(listing.ts_ns)])
+    assert (caught.value.kind, caught.value.name) == ("taker", "biter")
+    assert caught.value.why == "expected a list of wishes and a text, found None"
+
+
+def test_trial_is_of_the_state_that_is_there_too(site: SiteFolder) -> None:
+    """The market that is added hides none of those told."""
+    source = "        assert view.market.spec.market == 'trial', 'another'\n"
+    site.install("bidder", quoting(source + QUOTES))
+    config = select(call_budget_us=1_000_000)
+    events = made_up(7_000_000_000)
+    tried(config)
+    for event in events:
+        if hasattr(event, "market"):
+            event.market = "theirs"
+    trial = Trial(config, build_lineup(config, scan(config.plugins)))
+    with pytest.raises(TrialFailed, match="AssertionError: another"):
+        trial.run(events)
+
+
 FEED = """
 import attrs
 from polytrade.api import VenueCodec, hookimpl
@@ -211,12 +269,12 @@ def test_feed_must_stand_nonsense(site: SiteFolder) -> None:
     assert tried(config).events > 300
     site.install(
         "acme",
-        FEED.replace('not isinstance(message, dict) or "price" not in message', 'message["a"]'),
+        FEED.replace('not isinstance(message, dict) or "price" not in message', "message['a']"),
     )
     with pytest.raises(TrialFailed) as caught:
         tried(config)
     assert (caught.value.kind, caught.value.name) == ("feed", "acme")
-    assert caught.value.why == "KeyError: 'a' (polytrade_acme.py, line 21)"
+    assert caught.value.why == "KeyError: 'a' (polytrade_acme.py, line 21: if message['a']:)"
 
 
 def test_feed_must_say_hello_in_texts(site: SiteFolder) -> None:
@@ -247,7 +305,7 @@ def test_probe_names_step_and_plugin_of_what_fails(site: SiteFolder) -> None:
         *(False, "import"),
         *("bidder", "1.1"),
     )
-    assert answer.why == "ZeroDivisionError: division by zero (polytrade_bidder.py, line 1)"
+    assert answer.why == "ZeroDivisionError: division by zero (polytrade_bidder.py, line 1: 1 / 0)"
     error = answer.failure()
     assert (error.name, error.step) == ("bidder", "import")
 
@@ -256,7 +314,7 @@ def test_failing_trial_is_told_with_its_plugin(site: SiteFolder) -> None:
     site.install("bidder", quoting("        return {}['x']"))
     answer = ask(select())
     assert (answer.step, answer.plugin) == ("probe", "bidder")
-    assert answer.why == "'bidder': KeyError: 'x' (polytrade_bidder.py, line 23)"
+    assert answer.why == "'bidder': KeyError: 'x' (polytrade_bidder.py, line 23: return {}['x'])"
     assert answer.calls > 0
 
 
@@ -264,7 +322,86 @@ def test_state_that_is_not_taken_fails(site: SiteFolder) -> None:
     site.install("bidder", maker_source())
     answer = ask(select(), states={"maker/bidder": b"{}"})
     assert (answer.step, answer.plugin) == ("handover", "bidder")
-    assert answer.why == "'bidder': KeyError: 'asked' (polytrade_bidder.py, line 30)"
+    assert answer.why == (
+        "'bidder': it does not take the state handed over: "
+        "KeyError: 'asked' (polytrade_bidder.py, line 30: self.asked = state[\"asked\"])"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (
+            '{"asked": self.asked}',
+            '{"asked": self.asked and {1}}',  # a newborn could say it
+            "it cannot say its state: TypeError: Type is not JSON serializable: set",
+        ),
+        (
+            '{"asked": self.asked}',
+            "{}['x']",
+            "it cannot say its state: KeyError: 'x' (polytrade_bidder.py, line 26: return {}['x'])",
+        ),
+        (
+            '{"asked": self.asked}',
+            "exit(3)",
+            "it cannot say its state: SystemExit: 3 (polytrade_bidder.py, line 26: return exit(3))",
+        ),
+        (
+            '{"asked": self.asked}',
+            '"x" * 9_000_000',
+            "it cannot say its state: ValueError: dump: expected at most 8388608 bytes, "
+            "found 9000002",
+        ),
+        (
+            'state["asked"]',
+            'state["askd"]',
+            "it does not take the state handed over: "
+            "KeyError: 'askd' (polytrade_bidder.py, line 30: self.asked = state[\"askd\"])",
+        ),
+    ],
+)
+def test_what_could_not_be_replaced_is_not_accepted(
+    site: SiteFolder, before: str, after: str, why: str
+) -> None:
+    source = maker_source()
+    assert before in source
+    site.install("bidder", source.replace(before, after))
+    answer = ask(select(call_budget_us=1_000_000), plugins={"bidder": ""})
+    assert (answer.ok, answer.step, answer.plugin) == (False, "handover", "bidder")
+    assert answer.why == f"'bidder': {why}"
+
+
+def test_plugin_that_keeps_no_state_can_be_replaced(site: SiteFolder) -> None:
+    source = maker_source().replace("def restore", "def restart").replace("def dump", "def dumped")
+    site.install("bidder", source)
+    assert ask(select(call_budget_us=1_000_000), plugins={"bidder": ""}).ok
+
+
+def test_table_of_an_installed_plugin_that_is_not_tried_does_no_harm(site: SiteFolder) -> None:
+    """Only what is tried is loaded: nobody here knows whose table it is."""
+    site.install("bidder", maker_source())
+    site.install("other", maker_source("other"))
+    config = attrs.evolve(
+        select(call_budget_us=1_000_000), plugins=Plugins(settings={"other": {"size": 7.0}})
+    )
+    answer = ask(config, plugins={"bidder": ""})
+    assert answer.ok, answer
+    site.uninstall("polytrade-other")
+    answer = ask(config, plugins={"bidder": ""})
+    assert (answer.ok, answer.step, answer.field) == (False, "settings", "plugins.settings.other")
+
+
+def test_folder_the_daemon_works_in_is_no_place_for_modules(
+    site: SiteFolder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "works-here"
+    folder.mkdir()
+    for name in ("orjson.py", "attrs.py", "polytrade.py", "bidder_data.py"):
+        (folder / name).write_text("raise SystemExit(9)\n")
+    site.install("bidder", maker_source())
+    config = select(call_budget_us=1_000_000)
+    answer = ask(config, folder, plugins={"bidder": ""})
+    assert answer.ok, answer
 
 
 def test_settings_are_told_with_their_path(site: SiteFolder) -> None:
@@ -313,7 +450,9 @@ def test_memory_without_end_is_refused(site: SiteFolder) -> None:
     site.install("bidder", quoting("        return [b'x' * (1 << 34)], ''"))
     answer = ask(select(probe_memory_mb=256))
     assert (answer.step, answer.plugin) == ("probe", "bidder")
-    assert answer.why == "'bidder': MemoryError (polytrade_bidder.py, line 23)"
+    assert answer.why == (
+        "'bidder': MemoryError (polytrade_bidder.py, line 23: return [b'x' * (1 << 34)], '')"
+    )
 
 
 def test_process_that_ends_itself_is_told(site: SiteFolder) -> None:

@@ -549,7 +549,7 @@ def test_engine_that_breaks_names_the_event(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("polytrade.replay.PROGRESS_EVERY", 100)
+    monkeypatch.setattr("polytrade.replay_run.PROGRESS_EVERY", 100)
     seen: list[int] = []
     result = replay(capture(tmp_path / "c.jsonl.zst", frames(5)), progress=seen.append)
     assert seen == list(range(100, result.events + 1, 100))

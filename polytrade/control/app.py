@@ -27,6 +27,8 @@ READS_MAX: Final = 8
 """Reads at once: each takes about 1 ms of the loop (limits 5), so a burst holds it 8 ms at most."""
 COMMANDS_MAX: Final = 4
 """Commands at once; apart from the reads, so that waiting commands never hide `/health`."""
+RELOADS_MAX: Final = 4
+"""Reloads waiting for their answer at once."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """On every answer: states and prices are never to be kept or guessed at."""
@@ -41,7 +43,7 @@ class ControlApp(QuartTrio):
         super().__init__(__name__, static_folder=None)
         self.served = False
         self._limit_s = config.request_limit_s
-        self._running = {"reads": 0, "commands": 0}
+        self._running = {"reads": 0, "commands": 0, "reloads": 0}
         # Werkzeug enforces the size also when no Content-Length announces it. Quart's own times
         # are switched off: the limit below covers body, handler and response together.
         self.config.update(
@@ -58,7 +60,7 @@ class ControlApp(QuartTrio):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
-        kind, most = ("reads", READS_MAX) if scope["method"] in SAFE else ("commands", COMMANDS_MAX)
+        kind, most = _budget_of(scope["method"], scope["path"])
         if self._running[kind] >= most:
             await _send_fault(
                 send,
@@ -223,3 +225,12 @@ async def _send_fault(send: ASGISendCallable, fault: Fault) -> None:
     with trio.move_on_after(1):
         await send({"type": "http.response.start", "status": fault.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _budget_of(method: str, path: str) -> tuple[str, int]:
+    """Reloads take seconds: they may not keep a pause or a flatten waiting."""
+    if method in SAFE:
+        return "reads", READS_MAX
+    if path.startswith(("/control/reload_", "/plugins/")):
+        return "reloads", RELOADS_MAX
+    return "commands", COMMANDS_MAX

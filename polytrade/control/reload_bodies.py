@@ -80,17 +80,41 @@ def parse_reload(name: str, raw: bytes, who: str) -> ReloadRequest:
 
 
 def _settings(value: object, *, tables: bool) -> dict[str, Any]:
-    """Settings of a plugin's own, or a table of them a name; what they take it says itself."""
+    """Settings of a plugin's own, or a table of them a name; what they take it says itself.
+
+    None where a setting, or a table, is to be taken back.
+    """
     try:
         if tables:
-            return free_tables(value)
-        return free_tables({"settings": value})["settings"]
+            return _with_nulls(value, {})
+        own: dict[str, Any] = _with_nulls({"settings": value}, None)["settings"]
+        return own
     except RefusedValue as refused:
         place, message, allowed = refused.refusals[0]
         field = f"settings{place}" if tables else place.removeprefix(".") or "settings"
         raise FaultError(
             Fault(status=400, code="invalid_value", message=message, field=field, allowed=allowed)
         ) from None
+
+
+def _with_nulls(value: object, for_null: object) -> dict[str, Any]:
+    """`free_tables`, where a setting may be null, and a table where it is checked as `for_null`."""
+    if not isinstance(value, dict):
+        return dict(free_tables(value))
+    checked = free_tables(
+        {
+            name: {key: True if it is None else it for key, it in table.items()}
+            if isinstance(table, dict)
+            else (for_null if table is None else table)
+            for name, table in value.items()
+        }
+    )
+    return {
+        name: None
+        if value[name] is None
+        else {key: None if value[name][key] is None else it for key, it in table.items()}
+        for name, table in checked.items()
+    }
 
 
 def parse_rollback(raw: bytes, who: str) -> ReloadRequest:

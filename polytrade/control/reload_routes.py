@@ -12,6 +12,7 @@ from quart_trio import QuartTrio
 from polytrade.control import answers
 from polytrade.control.errors import Fault, FaultError
 from polytrade.control.reload_bodies import parse_reload, parse_rollback
+from polytrade.runtime.reload_refusals import Refused
 from polytrade.runtime.reload_requests import (
     BUSY,
     ENDPOINTS,
@@ -23,6 +24,7 @@ from polytrade.runtime.reload_requests import (
     ReloadRequest,
     Reloads,
 )
+from polytrade.runtime.reload_texts import told_text, told_value
 
 STATUS: Final[Mapping[str, int]] = {INVALID: 400, BUSY: 503, STOPPING: 503, "no_reloads": 503}
 """Status codes of refusals that are no conflict with what is installed or in force."""
@@ -57,7 +59,10 @@ def add_reloads(app: QuartTrio, reloads: Reloads | None) -> None:
         asked = parse_reload(PLUGINS, raw, _who())
         if asked.told() or asked.expected_generation is not None:
             return _json(_body(await _answered(of_daemon().reload(asked))))
-        changes = attrs.asdict(await of_daemon().changes())
+        try:
+            changes = attrs.asdict(await of_daemon().changes())
+        except Refused as refused:
+            raise FaultError(_fault_of(refused.refusal)) from None
         return _json({**changes, "generation": of_daemon().generation})
 
     @app.post("/plugins/rollback")
@@ -66,9 +71,9 @@ def add_reloads(app: QuartTrio, reloads: Reloads | None) -> None:
 
     @app.get("/plugins")
     async def plugins() -> Response:
-        await trio.lowlevel.checkpoint()  # ticks that wait go before an answer is made
         asked = of_daemon()
-        return _json({"generation": asked.generation, "plugins": asked.plugins()})
+        rows = await asked.plugins()
+        return _json({"generation": asked.generation, "plugins": rows})
 
     @app.get("/control/history")
     async def history() -> Response:
@@ -87,8 +92,9 @@ async def _answered(asked: Awaitable[ReloadReply | ReloadRefused]) -> ReloadRepl
 def _body(reply: ReloadReply) -> dict[str, Any]:
     changes = attrs.asdict(reply.changes) if reply.changes is not None else {}
     return {
-        **reply.effective,
+        **told_value("", dict(reply.effective)),
         **changes,
+        "versions": dict(reply.plugins),
         "generation": reply.generation,
         "applied_at": answers.rfc3339(reply.applied_at_ns),
     }
@@ -98,11 +104,11 @@ def _fault_of(refused: ReloadRefused) -> Fault:
     return Fault(
         status=STATUS.get(refused.code, 409),
         code=refused.code,
-        message=refused.message,
-        field=refused.field,
-        allowed=refused.allowed,
+        message=told_text(refused.message),
+        field=told_text(refused.field),
+        allowed=told_text(refused.allowed),
         step=refused.step,
-        plugin=refused.plugin,
+        plugin=told_text(refused.plugin),
     )
 
 

@@ -5,17 +5,22 @@ A body that is not one JSON object, has an unknown field, a wrong type or a valu
 configuration files (`strict.py`), because the classes are of the same kind.
 """
 
-from typing import Any, TypeVar
+import json
+from typing import Any, Final, TypeVar
 
 import attrs
 import orjson
 
 from polytrade.config import setting
+from polytrade.config_values import show
 from polytrade.control.errors import Fault, FaultError
 from polytrade.errors import ConfigError
 from polytrade.strict import structure_section
 
 T = TypeVar("T")
+
+NAME_MAX: Final = 64
+"""Characters of a wrong field's name that are told back."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +64,35 @@ def parse_object(raw: bytes) -> dict[str, Any]:
                 allowed="a JSON object",
             )
         )
+    _refuse_twice(raw)
     return value
+
+
+def _refuse_twice(raw: bytes) -> None:
+    """FaultError for a name that an object has twice: which one was meant cannot be known."""
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                message = f"{show(name)} is there twice"
+                raise FaultError(
+                    Fault(
+                        status=400,
+                        code="duplicate_field",
+                        message=message,
+                        field=name[:NAME_MAX],
+                        allowed="each name once",
+                    )
+                )
+            seen.add(name)
+
+    try:
+        json.loads(raw, object_pairs_hook=once, parse_int=str, parse_float=str)
+    except RecursionError:
+        raise FaultError(
+            Fault(status=400, code="invalid_json", message="expected fewer levels of nesting")
+        ) from None
 
 
 def structured(kind: type[T], value: dict[str, Any]) -> T:

@@ -10,6 +10,7 @@ from typing import Final, final
 
 from polytrade.core.effects import Alarmed, Effect, PluginFaulted
 from polytrade.core.judging import (
+    holdable,
     without_addresses,
     wrong_estimate,
     wrong_share,
@@ -44,6 +45,10 @@ QUARANTINED: Final = "quarantined"
 """Why a role that is out of service gives nothing, behind `no_quote_` or `no_take_`."""
 RULE: Final = "rule:"
 """What the limit of a risk rule is called: this and its name."""
+CALLERS: Final = ("core/crew.py", "runtime/budget.py", "runtime/stages.py", "polytrade/trial.py")
+"""Whose lines say nothing of a plugin: stopwatches stand between it and the engine only live."""
+FIRST_GENERATION: Final = 1
+"""The generation a run begins with; each `LineupSwapped` has its own."""
 WHY_MAX: Final = 300
 """Characters kept of what a plugin did."""
 
@@ -101,6 +106,7 @@ class Crew:
         "_taker",
         "fair",
         "faults",
+        "generation",
         "news",
         "rules",
     )
@@ -109,6 +115,7 @@ class Crew:
         self, fair: FairValue, maker: Maker, taker: Taker, allocator: Allocator, rules: Rules = ()
     ) -> None:
         self.faults: dict[str, str] = {}
+        self.generation = FIRST_GENERATION
         self.news = False
         self.fair = fair
         self.rules: Rules = ()
@@ -163,14 +170,16 @@ class Crew:
         """A fast tick of a symbol was accepted."""
         try:
             self._fair.on_reference(reference, ts_ns)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_on(error)
             self.fault(FAIR_VALUE, why_of(error))
 
     def forget(self, market: str) -> None:
         """The market is over."""
         try:
             self._fair.forget(market)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_on(error)
             self.fault(FAIR_VALUE, why_of(error))
 
     def estimate(
@@ -180,7 +189,8 @@ class Crew:
         try:
             answer = self._ask_estimate(market, reference, ts_ns)
             wrong = wrong_estimate(answer)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_on(error)
             wrong = why_of(error)
         if wrong:
             self.fault(FAIR_VALUE, wrong)
@@ -200,7 +210,8 @@ class Crew:
         try:
             answer = self._ask_share(view, portfolio)
             wrong = wrong_share(answer)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_on(error)
             wrong = why_of(error)
         if wrong:
             self.fault(ALLOCATOR, wrong)
@@ -220,20 +231,27 @@ class Crew:
             try:
                 answer = rule.check(request, context)
                 wrong = wrong_verdict(answer)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                _pass_on(error)
                 wrong = why_of(error)
             if wrong:
                 self._break_rule(name, rule, wrong)
                 return RULE + name, f"it failed: {wrong}"
             if answer:
-                return RULE + name, answer[:WHY_MAX]
+                return RULE + name, holdable(answer[:WHY_MAX])
         return "", ""
+
+    def broken_rule(self) -> str:
+        """The name of the rule that failed, empty when none did."""
+        names = [name for name, rule in self.rules if rule is self._broken_rule]
+        return names[0] if names else ""
 
     def _wishes(self, role: str, ask: Callable[[View], Wishes], view: View, nothing: str) -> Wishes:
         try:
             answer = ask(view)
             wrong = wrong_wishes(answer)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_on(error)
             wrong = why_of(error)
         if wrong:
             self.fault(role, wrong)
@@ -242,8 +260,13 @@ class Crew:
 
     # -- what fails -----------------------------------------------------------------------------
 
-    def quarantine(self, role: str, why: str) -> None:
-        """The shell takes a role out of service; a rule is said as `risk_rule:<name>`."""
+    def quarantine(self, role: str, why: str, generation: int) -> None:
+        """The shell takes a role out of service; a rule is said as `risk_rule:<name>`.
+
+        Nothing when it judged another generation: who that was is gone. 0 is any.
+        """
+        if generation not in (0, self.generation):
+            return
         kind, _, name = role.partition(":")
         if kind != RISK_RULE:
             self.fault(kind, why)
@@ -290,10 +313,16 @@ class Crew:
             self._note(RISK_RULE, name, why)
 
     def _note(self, role: str, name: str, why: str) -> None:
-        why = why[:WHY_MAX]
+        why = holdable(why[:WHY_MAX])
         self.faults[role] = why
         self.news = True
         self._news.append(PluginFaulted(role, name, why))
+
+
+def _pass_on(error: BaseException) -> None:
+    """What is not the plugin's to raise goes on: the operator's interrupt."""
+    if isinstance(error, KeyboardInterrupt):
+        raise error
 
 
 def why_of(error: BaseException) -> str:
@@ -306,7 +335,8 @@ def why_of(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code
-        place = f" ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
+        if not code.co_filename.endswith(CALLERS):
+            place = f" ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
         trace = trace.tb_next
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return without_addresses(said)[: WHY_MAX - len(place)] + place
+    return holdable(without_addresses(said)[: WHY_MAX - len(place)] + place)

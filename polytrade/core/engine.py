@@ -201,7 +201,7 @@ class Engine:
         elif isinstance(event, FeedGap | FeedDown):
             self._on_loss(event, effects)
         elif isinstance(event, PluginQuarantined):
-            self.crew.quarantine(event.role, event.why)
+            self.crew.quarantine(event.role, event.why, event.generation)
         elif isinstance(event, ModeSet):
             if event.mode == RUN and self.risk.mode == HALT:
                 self.risk.clear_stops()

@@ -139,6 +139,8 @@ def event_from_row(row: list[object]) -> Event:
         raise ValueError(f"unknown event tag {row[0] if row else None!r}")
     if kind is MarketListed and len(row) == len(kind.FIELDS):
         row = [*row, 0]  # journals from before range markets have no upper bound
+    if kind is PluginQuarantined and len(row) == len(kind.FIELDS):
+        row = [*row, 0]  # journals from before it was known whose quarantine it is
     if len(row) != len(kind.FIELDS) + 1:
         raise ValueError(f"{kind.TAG}: expected {len(kind.FIELDS)} fields, found {len(row) - 1}")
     if kind is BookReplaced:

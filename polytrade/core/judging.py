@@ -1,7 +1,6 @@
 """What a plugin may answer: the type and the range of everything the engine takes from it."""
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any, Final
 
 from polytrade.core.ids import BUY, NO, SELL, YES
@@ -10,6 +9,10 @@ from polytrade.core.units import ONE_E4
 
 WORDS: Final = 200
 """Characters of an answer that are quoted."""
+EDGE_MAX: Final = 1e9
+"""Edges beyond it are nonsense, and whole ones beyond 64 bits no journal can hold."""
+WIDTH_MAX: Final = 1e9
+"""Standard deviations and pads beyond it are nonsense."""
 WISHES_MAX: Final = 200
 """Wishes of one answer: far more than the orders a market takes."""
 
@@ -20,8 +23,13 @@ def without_addresses(text: str) -> str:
     return first + "".join(other.lstrip("0123456789abcdef") for other in others)
 
 
+def holdable(text: str) -> str:
+    """The text as a journal can hold it: half characters (lone surrogates) become `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _shown(value: Any) -> str:
-    return without_addresses(repr(value))[:WORDS]
+    return holdable(without_addresses(repr(value))[:WORDS])
 
 
 def wrong_estimate(answer: Any) -> str:
@@ -29,8 +37,9 @@ def wrong_estimate(answer: Any) -> str:
     if type(answer) is Estimate and answer.ok is True:  # as nearly all are: one look
         fair, confidence, sd, pad = answer.fair, answer.confidence, answer.sd, answer.pad
         plain = type(fair) is float and type(confidence) is float
-        finite = type(sd) is float and type(pad) is float and sd - sd == 0.0 == pad - pad
-        if plain and finite and 0.0 <= fair <= 1.0 and 0.0 <= confidence <= 1.0:
+        plain = plain and type(sd) is float and type(pad) is float
+        wide = plain and 0.0 <= sd <= WIDTH_MAX and 0.0 <= pad <= WIDTH_MAX
+        if wide and 0.0 <= fair <= 1.0 and 0.0 <= confidence <= 1.0:
             return ""
     return _wrong_estimate(answer)
 
@@ -45,10 +54,9 @@ def _wrong_estimate(answer: Any) -> str:
         return f"expected a fair from 0 to 1, found {_shown(fair)}"
     if not isinstance(confidence, int | float) or not 0.0 <= confidence <= 1.0:
         return f"expected a confidence from 0 to 1, found {_shown(confidence)}"
-    if not isinstance(sd, int | float) or not isfinite(sd):
-        return f"expected a finite sd, found {_shown(sd)}"
-    if not isinstance(pad, int | float) or not isfinite(pad):
-        return f"expected a finite pad, found {_shown(pad)}"
+    for name, width in (("sd", sd), ("pad", pad)):
+        if not isinstance(width, int | float) or not 0.0 <= width <= WIDTH_MAX:
+            return f"expected a {name} from 0 to {WIDTH_MAX:g}, found {_shown(width)}"
     return ""
 
 
@@ -61,7 +69,11 @@ def wrong_wishes(answer: Any) -> str:
         or not isinstance(answer[1], str)
     ):
         return f"expected a list of wishes and a text, found {_shown(answer)}"
-    wishes = answer[0]
+    wishes, reason = answer
+    if reason:
+        wrong = _wrong_reason(reason)
+        if wrong:
+            return wrong
     if not wishes:
         return ""
     if len(wishes) > WISHES_MAX:
@@ -77,7 +89,7 @@ def _wrong_wish(wish: Any) -> str:
     if type(wish) is Wish:
         price_e4, size_e6, edge_bps = wish.price_e4, wish.size_e6, wish.edge_bps
         plain = type(price_e4) is int and type(size_e6) is int and type(edge_bps) is float
-        if plain and 0 < price_e4 < ONE_E4 and size_e6 > 0 and edge_bps - edge_bps == 0.0:
+        if plain and 0 < price_e4 < ONE_E4 and size_e6 > 0 and -EDGE_MAX <= edge_bps <= EDGE_MAX:
             token, side = wish.token, wish.side
             if type(token) is int and type(side) is int and 0 <= token <= 1 and 0 <= side <= 1:
                 return ""
@@ -95,14 +107,15 @@ def _wrong_any(wish: Any) -> str:
         return f"expected an int price_e4 from 1 to 9999, found {_shown(price_e4)}"
     if type(size_e6) is not int or size_e6 <= 0:
         return f"expected an int size_e6 above 0, found {_shown(size_e6)}"
-    if not isinstance(wish.edge_bps, int | float) or not isfinite(wish.edge_bps):
-        return f"expected a finite edge_bps, found {_shown(wish.edge_bps)}"
+    edge_bps = wish.edge_bps
+    if not isinstance(edge_bps, int | float) or not -EDGE_MAX <= edge_bps <= EDGE_MAX:
+        return f"expected a finite edge_bps, found {_shown(edge_bps)}"
     return ""
 
 
 def wrong_share(answer: Any) -> str:
     """What is wrong with an answer of `share`."""
-    plain = type(answer) is Share and type(answer.scale) is float and type(answer.reason) is str
+    plain = type(answer) is Share and type(answer.scale) is float and answer.reason == ""
     if plain and 0.0 <= answer.scale <= 1.0:
         return ""
     if not isinstance(answer, Share):
@@ -113,9 +126,11 @@ def wrong_share(answer: Any) -> str:
 
 
 def _wrong_reason(reason: Any) -> str:
-    if isinstance(reason, str):
-        return ""
-    return f"expected a text as the reason, found {_shown(reason)}"
+    if not isinstance(reason, str) or len(reason) > WORDS or holdable(reason) != reason:
+        return (
+            f"expected a text of at most {WORDS} characters as the reason, found {_shown(reason)}"
+        )
+    return ""
 
 
 def wrong_verdict(answer: Any) -> str:

@@ -110,13 +110,14 @@ class PluginQuarantined(Event):
     """The shell takes the plugin of a role out of service: it took too long, again and again."""
 
     TAG: ClassVar[str] = "plugin_quarantined"
-    FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "role", "why")
-    __slots__ = ("role", "why")
+    FIELDS: ClassVar[tuple[str, ...]] = ("ts_ns", "role", "why", "generation")
+    __slots__ = ("generation", "role", "why")
 
-    def __init__(self, ts_ns: int, role: str, why: str) -> None:
+    def __init__(self, ts_ns: int, role: str, why: str, generation: int = 0) -> None:
         self.ts_ns = ts_ns
         self.role = role
         self.why = why
+        self.generation = generation
 
 
 @final

@@ -32,12 +32,15 @@ SCHEDSTAT: Final = Path("/proc/thread-self/schedstat")
 
 @final
 class Overruns:
-    """The overruns of one object, whose role is `role`."""
+    """The overruns of one object, whose role is `role`; `quarantine` where the budget's own does
+    not reach it.
+    """
 
-    __slots__ = ("_budget", "_queued_ns", "_times_ns", "role", "suspect")
+    __slots__ = ("_budget", "_queued_ns", "_times_ns", "quarantine", "role", "suspect")
 
-    def __init__(self, budget: "Budget", role: str) -> None:
+    def __init__(self, budget: "Budget", role: str, quarantine: Quarantine | None = None) -> None:
         self.role = role
+        self.quarantine = quarantine
         self.suspect = False
         self._budget = budget
         self._queued_ns = 0
@@ -58,7 +61,7 @@ class Overruns:
             self._queued_ns = _queued_ns()
             return
         self._times_ns.append(perf_counter_ns())
-        self._budget.judge(self.role, self._times_ns, took_ns)
+        self._budget.judge(self.role, self._times_ns, took_ns, self.quarantine)
 
 
 @final
@@ -103,7 +106,9 @@ class Budget:
         )
         return attrs.evolve(lineup, rules=rules, **roles)
 
-    def judge(self, role: str, times_ns: deque[int], took_ns: int) -> None:
+    def judge(
+        self, role: str, times_ns: deque[int], took_ns: int, quarantine: Quarantine | None
+    ) -> None:
         """Take the role out of service when it overran too often within the window."""
         self.overruns += 1
         while times_ns[-1] - times_ns[0] > self._window_ns:
@@ -117,7 +122,7 @@ class Budget:
             f"{self.budget_ns // 1_000} us, the last {took_ns // 1_000} us"
         )
         log.error("plugin quarantined", role=role, why=why)
-        self._quarantine(role, why)
+        (quarantine or self._quarantine)(role, why)
 
 
 @final
@@ -127,14 +132,16 @@ class Watched:
     def __init__(self, inner: Any, kind: str, meter: Overruns, budget: Budget) -> None:
         self._inner = inner
         for method in KINDS[kind].methods:
-            setattr(self, method, _timed(getattr(inner, method), meter, budget))
+            setattr(self, method, timed(getattr(inner, method), meter, budget))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-def _timed(call: Callable[..., Any], meter: Overruns, budget: Budget) -> Callable[..., Any]:
-    def timed(*arguments: Any) -> Any:
+def timed(call: Callable[..., Any], meter: Overruns, budget: Budget) -> Callable[..., Any]:
+    """The call under the stopwatch."""
+
+    def measured(*arguments: Any) -> Any:
         if meter.suspect:
             return _exactly(call, arguments, meter, budget)
         began_ns = perf_counter_ns()
@@ -144,7 +151,7 @@ def _timed(call: Callable[..., Any], meter: Overruns, budget: Budget) -> Callabl
             meter.over(took_ns)
         return answer
 
-    return timed
+    return measured
 
 
 def _exactly(

@@ -17,6 +17,7 @@ import attrs
 import structlog
 import trio
 
+from polytrade import strict
 from polytrade.config import Config
 from polytrade.core.events import ModeSet, OrderCancelled, PauseSet
 from polytrade.core.limits import HALT
@@ -41,7 +42,7 @@ from polytrade.runtime.terminal import run_terminal, summary_lines
 from polytrade.runtime.venue import VenueError, managed_venue
 from polytrade.runtime.wiring import Run
 from polytrade.segments import DiskFile, JournalError, Opener
-from polytrade.session import run_started
+from polytrade.session import Session, run_started
 
 log = structlog.get_logger(__name__)
 
@@ -149,6 +150,7 @@ class Daemon:
         )
         async with built as parts:
             self.parts = parts
+            _tell_lineup(parts.session)
             try:
                 async with trio.open_nursery() as core:
                     self._start_core(core, parts)
@@ -305,6 +307,20 @@ class Daemon:
                 self._logs.report_suppressed()
         finally:
             self._logs.report_suppressed(every=True)
+
+
+def _tell_lineup(session: Session) -> None:
+    lineup = session.lineup
+    log.info(
+        "lineup",
+        **lineup.names,
+        feeds=list(lineup.feeds),
+        rules=[name for name, _ in lineup.rules],
+        notifiers=list(lineup.notifiers),
+        plugins=dict(lineup.plugins),
+        generation=session.generation,
+        config_digest=strict.config_digest(session.config),
+    )
 
 
 def _raise_file_limit() -> None:

@@ -7,13 +7,15 @@ supervisor starts the feed again after its delay.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
 
 from polytrade.config import Feeds, Source
 from polytrade.core.events import Event, FeedDown, FeedUp
+from polytrade.core.judging import holdable
+from polytrade.feed_events import REASON_MAX, codec_error, fault_text
 from polytrade.polymarket.relays import (
     API_KEY_ENV,
     PASSPHRASE_ENV,
@@ -27,11 +29,11 @@ from polytrade.polymarket.relays import (
 from polytrade.reference import CODECS
 from polytrade.reference.codec import FeedCodec
 from polytrade.runtime.hosts import HostTable
-from polytrade.runtime.inbox import Inbox
+from polytrade.runtime.inbox import Clock
 from polytrade.runtime.links import NO_PONG, FeedStatus, Link, LinkSettings
 from polytrade.runtime.socket import ConnectFailed, Connector, Socket, SocketClosed
-from polytrade.runtime.supervise import Policy, RetryLater, first_error_text, retry_after_s
-from polytrade.wire_roles import WireError
+from polytrade.runtime.supervise import Policy, RetryLater, retry_after_s
+from polytrade.wire_roles import Decoder, WireError
 
 HELLO_S: Final = 10.0
 """Longest the hello frames may take: PolyBolt's 61 at their spacing take 7.4 s."""
@@ -51,20 +53,39 @@ class FeedLost(RetryLater):
         self.reason = reason
 
 
+class Mouth(Protocol):
+    """What a feed needs of the inbox, or of what stands before it."""
+
+    clock: Clock
+
+    def now_ns(self) -> int:
+        """The clock's time."""
+
+    def decode(
+        self, decoder: Decoder, source: str, frame: str | bytes, ts_ns: int
+    ) -> tuple[list[Event], WireError | None]:
+        """As `decode_or_gap`."""
+
+    def put(self, event: Event) -> None:
+        """Queue a fact."""
+
+    def put_frame(
+        self, source: str, frame: str | bytes, ts_ns: int, events: Sequence[Event]
+    ) -> bool:
+        """Queue what a frame decoded to; False when it was dropped."""
+
+
 @attrs.frozen
 class FeedPlan:
     """One feed to run: its source name (`binance/0`), address and codec.
 
     A codec may have more than `FeedCodec`: `answers()`, asked after each frame, gives the frames to
     send back; `silence_s` is how long it may give no event, where that is not the operator's word.
-    `check` raises for events that must not reach the engine, `up` is told of each connection.
     """
 
     source: str
     url: str
     codec: FeedCodec
-    check: Callable[[Sequence[Event], int], None] | None = None
-    up: Callable[[], None] | None = None
 
 
 def plan_feeds(
@@ -130,7 +151,7 @@ async def run_reference_feed(
     plan: FeedPlan,
     *,
     connect: Connector,
-    inbox: Inbox,
+    inbox: Mouth,
     settings: LinkSettings,
     status: FeedStatus,
     hosts: HostTable,
@@ -139,7 +160,7 @@ async def run_reference_feed(
 
     Every connection that was up ends with a FeedDown, however it ended. A frame is stamped,
     decoded and queued without an await in between, and a full inbox never holds the reader up. A
-    codec that raises anything but WireError ends the connection.
+    codec that raises anything but WireError, or leaves with SystemExit, ends the connection.
     """
     while True:
         await trio.lowlevel.checkpoint()
@@ -148,8 +169,7 @@ async def run_reference_feed(
         planned = False
         try:
             async with connected(connect, plan.url, plan.source, hosts) as socket:
-                plan.codec.reset()
-                await _hello(socket, plan)
+                await _hello(socket, _greeting(plan), plan.source)
                 link, replies = _open_link(plan, socket, inbox, settings, status)
                 async with replies:
                     await _live(link, replies, socket, settings)
@@ -161,8 +181,8 @@ async def run_reference_feed(
         except FeedLost as error:
             reason = error.reason
             raise
-        except Exception as error:  # of a codec that cannot even begin
-            reason = first_error_text(error)
+        except Exception as error:  # of what a codec gave to send
+            reason = fault_text(error)
             raise
         finally:
             report_down(plan.source, reason, inbox, status)
@@ -171,7 +191,7 @@ async def run_reference_feed(
 
 
 def _open_link(
-    plan: FeedPlan, socket: Socket, inbox: Inbox, settings: LinkSettings, status: FeedStatus
+    plan: FeedPlan, socket: Socket, inbox: Mouth, settings: LinkSettings, status: FeedStatus
 ) -> tuple[Link, trio.MemoryReceiveChannel[str]]:
     """The link of an open connection, and what its codec wants to answer."""
     codec, source = plan.codec, plan.source
@@ -181,25 +201,24 @@ def _open_link(
     def take(frame: str | bytes, ts_ns: int) -> bool:
         try:
             events, error = inbox.decode(codec, source, frame, ts_ns)
-            if plan.check is not None:
-                plan.check(events, ts_ns)
+            leaves = bool(codec.reconnect_wanted)
             if answers is not None:
                 for answer in answers():
                     replies.send_nowait(answer)
         except trio.WouldBlock:
             link.end("it takes no answers")
             return False
-        except Exception as fault:  # the codec's, which may be a plugin's
-            reason = f"codec: {first_error_text(fault)}"
-            status.refuse(ts_ns, WireError(source, reason, frame))
-            link.end(reason)
+        except (Exception, SystemExit) as fault:  # the codec's, which may be a plugin's
+            told = codec_error(fault, source, frame)
+            status.refuse(ts_ns, told)
+            link.end(told.reason)
             return False
         if error is not None:
             status.refuse(ts_ns, error)
         if not inbox.put_frame(source, frame, ts_ns, events):
             status.dropped += 1
         status.events += len(events)
-        if codec.reconnect_wanted:
+        if leaves:
             link.end("the venue asks to reconnect", planned=True)
         return error is None and bool(events)
 
@@ -207,8 +226,6 @@ def _open_link(
     now_ns = inbox.now_ns()
     status.turn("up", now_ns)
     inbox.put(FeedUp(now_ns, source))
-    if plan.up is not None:
-        plan.up()
     return link, to_send
 
 
@@ -238,12 +255,13 @@ async def _reply(
         link.end(f"closed: {error.reason}")
 
 
-def report_down(source: str, reason: str, inbox: Inbox, status: FeedStatus) -> None:
+def report_down(source: str, reason: str, inbox: Mouth, status: FeedStatus) -> None:
     """Turn a status down, once; tell the engine when the connection had been up."""
     if status.state == "down":
         return
     now_ns = inbox.now_ns()
     was_up = status.connected
+    reason = holdable(reason[:REASON_MAX])
     status.turn("down", now_ns, reason)
     if was_up:
         inbox.put(FeedDown(now_ns, source, reason))
@@ -254,7 +272,7 @@ async def connected(
     connect: Connector, url: str, source: str, hosts: HostTable
 ) -> AsyncIterator[Socket]:
     """`connect(url)` with the host's row kept; raises FeedLost when no connection comes about."""
-    host = hosts.name(url)
+    host = hosts.name(url, source)
     try:
         async with connect(url) as socket:
             hosts.reached(host)
@@ -263,18 +281,27 @@ async def connected(
         if error.status:
             hosts.reached(host)
         else:
-            hosts.failed(host, error.reason)
+            hosts.failed(host, error.reason, source)
         wait_s = retry_after_s(error.retry_after, hosts.now_ns())
         raise FeedLost(source, f"not connected: {error.reason}", wait_s) from error
 
 
-async def _hello(socket: Socket, plan: FeedPlan) -> None:
+def _greeting(plan: FeedPlan) -> list[str]:
+    """The codec begins anew, and says what to send first; FeedLost when it cannot."""
+    try:
+        plan.codec.reset()
+        return list(plan.codec.hello())
+    except (Exception, SystemExit) as error:
+        raise FeedLost(plan.source, f"codec: {fault_text(error)}") from error
+
+
+async def _hello(socket: Socket, frames: Sequence[str], source: str) -> None:
     try:
         with trio.fail_after(HELLO_S):
             await trio.lowlevel.checkpoint()
-            for number, frame in enumerate(plan.codec.hello()):
+            for number, frame in enumerate(frames):
                 if number:
                     await trio.sleep(HELLO_SPACING_S)
                 await socket.send(frame)
     except trio.TooSlowError:
-        raise FeedLost(plan.source, f"no hello within {HELLO_S:g} s") from None
+        raise FeedLost(source, f"no hello within {HELLO_S:g} s") from None

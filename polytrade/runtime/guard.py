@@ -2,9 +2,10 @@
 
 Off unless `reload.guard_window_s` is set. It compares with how things stood at the swap: equity,
 orders refused among those wanted, plugin faults with overruns. A rollback is not guarded itself.
+What cannot be rolled back is not left to lose on: quoting is paused, and an operator is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, final
 
 import attrs
@@ -14,7 +15,15 @@ import trio
 from polytrade.config import Reload
 from polytrade.core.units import ONE_E6, decimal_text
 from polytrade.runtime.budget import Budget
-from polytrade.runtime.reload_requests import ROLLBACK, ReloadRequest, Reloads
+from polytrade.runtime.command_requests import STOPPING, PauseReply, Refusal
+from polytrade.runtime.notice_fold import shown
+from polytrade.runtime.reload_requests import (
+    ROLLBACK,
+    STALE,
+    ReloadRefused,
+    ReloadRequest,
+    Reloads,
+)
 from polytrade.runtime.strategy import Strategy
 
 log = structlog.get_logger(__name__)
@@ -26,6 +35,8 @@ PLACED: Final = "place_order"
 REFUSED: Final = "refused"
 FAULTED: Final = "plugin_faulted"
 GUARD: Final = "guard"
+STUCK: Final = "guard_stuck"
+"""The alarm for a rollback that was refused."""
 
 
 @attrs.frozen
@@ -55,7 +66,11 @@ class Standing:
 
 @final
 class Guard:
-    """Watches the window after each accepted reload; `accepted` begins one, `run` looks."""
+    """Watches the window after each accepted reload; `accepted` begins one, `run` looks.
+
+    `rollbacks` counts those that took effect. `stuck` says why the newest one did not, until the
+    next accepted reload; `pause` and `alarm` (a name, a text) are used then.
+    """
 
     def __init__(
         self,
@@ -63,8 +78,14 @@ class Guard:
         budget: Budget,
         reloads: Reloads,
         section: Callable[[], Reload],
+        *,
+        pause: Callable[[], Awaitable[PauseReply | Refusal]],
+        alarm: Callable[[str, str], None],
     ) -> None:
         self.rollbacks = 0
+        self.stuck = ""
+        self._pause = pause
+        self._alarm = alarm
         self._strategy = strategy
         self._budget = budget
         self._reloads = reloads
@@ -73,13 +94,19 @@ class Guard:
         self._until_s = 0.0
         self._generation = 0
         self._wake = trio.Event()
+        self._before = Standing(0, 0, 0, 0)
+
+    def swapping(self) -> None:
+        """A swap is about to be queued: what it does at once counts, too."""
+        self._before = self.standing()
 
     def accepted(self, request: ReloadRequest) -> None:
         """A reload was put in force: its window begins, unless it is a rollback."""
         section = self._section()
         self._began = None
+        self.stuck = ""
         if request.name != ROLLBACK and section.guard_window_s > 0:
-            self._began = self.standing()
+            self._began = self._before
             self._until_s = trio.current_time() + section.guard_window_s
             self._generation = self._reloads.generation
             self._wake.set()
@@ -115,6 +142,28 @@ class Guard:
         request = ReloadRequest(
             name=ROLLBACK, who=GUARD, why=why, expected_generation=self._generation
         )
-        self.rollbacks += 1
         answer = await self._reloads.reload(request)
-        log.info("guard rolled back", answer=type(answer).__name__)
+        if not isinstance(answer, ReloadRefused):
+            self.rollbacks += 1
+            log.info("guard rolled back", generation=answer.generation)
+        elif answer.code in (STALE, STOPPING.code):
+            log.info("guard is too late", code=answer.code, error=answer.message)
+        else:
+            await self._hold(why, answer)
+
+    async def _hold(self, why: str, refused: ReloadRefused) -> None:
+        """No rollback: say so, and place no more orders until an operator has looked."""
+        step = refused.step or refused.code
+        message = refused.message
+        log.error("guard could not roll back", code=refused.code, step=step, error=message, why=why)
+        self.stuck = shown(f"guard could not roll back ({step}): {message}; {why}")
+        self._alarm(STUCK, f"{self.stuck}; quoting is paused")
+        while True:
+            reply = await self._pause()
+            if not isinstance(reply, Refusal):
+                log.error("guard paused quoting")
+                return
+            log.error("guard could not pause quoting", code=reply.code, error=reply.message)
+            if reply.code == STOPPING.code:
+                return
+            await trio.sleep(BEAT_S)

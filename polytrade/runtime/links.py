@@ -12,6 +12,7 @@ from typing import Final, Literal
 import attrs
 import trio
 
+from polytrade.core.judging import holdable
 from polytrade.core.units import SECOND_NS
 from polytrade.runtime.inbox import Clock
 from polytrade.runtime.socket import Socket, SocketClosed
@@ -130,7 +131,7 @@ class FeedStatus:
         self.state = state
         self.since_ns = ts_ns
         if error:
-            self.last_error = error[:ERROR_MAX]
+            self.last_error = holdable(error[:ERROR_MAX])
         if state == "up":
             self.connects += 1
 
@@ -144,8 +145,8 @@ class FeedStatus:
     def refuse(self, ts_ns: int, error: WireError) -> None:
         """Count a frame that could not be read and keep its first bytes."""
         self.malformed += 1
-        self.last_error = str(error)[:ERROR_MAX]
-        self.quarantine.append(Quarantined(ts_ns, error.reason, error.sample))
+        self.last_error = holdable(str(error)[:ERROR_MAX])
+        self.quarantine.append(Quarantined(ts_ns, holdable(error.reason), error.sample))
 
 
 class FeedTable:

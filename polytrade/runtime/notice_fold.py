@@ -1,7 +1,8 @@
 """Notices of a run: a fold over (event, effects) that says what an operator should hear.
 
 It reads the engine after each step and never changes it, reads no clock, and says the same live and
-in a replay. Profits are the ledger's; a day's is the change of equity marked at its two midnights.
+in a replay; registered secrets are hidden. Profits are the ledger's; a day's is the change of
+equity marked at its two midnights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, final
 
 import attrs
+import orjson
 
 from polytrade.core.effects import Alarmed, Effect, PhaseChanged
 from polytrade.core.engine import Engine
@@ -43,6 +45,7 @@ from polytrade.notices import (
     usdc_text,
 )
 from polytrade.notices import HALT as HALT_NOTICE
+from polytrade.runtime.logs import REDACTOR
 
 OUTCOMES: Final = {YES: "yes", NO: "no"}
 MODE_WORDS: Final = {RUN: "trading", HALT: "halted"}
@@ -173,15 +176,16 @@ class NoticeFold:
         word = MODE_WORDS.get(risk.mode, "reducing only")
         if risk.paused and risk.mode == RUN:
             word = "paused"
-        data = {"mode": risk.mode, "paused": risk.paused, "why": plain(why)}
+        data = {"mode": risk.mode, "paused": risk.paused, "why": shown(why)}
         self._say(HALT_NOTICE, ts_ns, f"{word}: {why}", data)
 
     def _on_swapped(self, event: Any, effects: Sequence[Effect]) -> None:
         data = {
             "ok": True,
             "generation": event.generation,
-            "why": plain(event.why),
-            "config": event.config,
+            "why": shown(event.why),
+            # Names alone: settings, those of plugins among them, are nothing to tell receivers.
+            "sections": sorted(orjson.loads(event.config)),
             "plugins": event.plugins,
         }
         self._say(
@@ -189,16 +193,16 @@ class NoticeFold:
         )
 
     def _on_quarantined(self, event: Any, effects: Sequence[Effect]) -> None:
-        data = {"role": event.role, "name": "", "why": plain(event.why)}
+        data = {"role": event.role, "name": "", "why": shown(event.why)}
         self._say(QUARANTINE, event.ts_ns, f"{event.role} is cut out: {event.why}", data)
 
     def _on_fault(self, ts_ns: int, effect: Any) -> None:
-        data = {"role": effect.role, "name": effect.name, "why": plain(effect.why)}
+        data = {"role": effect.role, "name": effect.name, "why": shown(effect.why)}
         text = f"{effect.role} {effect.name} is cut out: {effect.why}"
         self._say(QUARANTINE, ts_ns, text, data)
 
     def _alarm(self, ts_ns: int, name: str, detail: str) -> None:
-        data = {"name": name, "detail": plain(detail)}
+        data = {"name": name, "detail": shown(detail)}
         self._say(ALARM, ts_ns, f"{name}: {detail}" if detail else name, data)
 
     # -- days -------------------------------------------------------------------------------------
@@ -257,4 +261,9 @@ class NoticeFold:
         return {"market": market, "slug": plain(slug), "symbol": symbol}
 
     def _say(self, kind: str, ts_ns: int, text: str, data: Mapping[str, object]) -> None:
-        self._tell(Notice(kind, ts_ns, plain(text), data))
+        self._tell(Notice(kind, ts_ns, shown(text), data))
+
+
+def shown(text: str) -> str:
+    """`text` fit for a notice, without a secret."""
+    return plain(REDACTOR.text(text))

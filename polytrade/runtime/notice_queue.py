@@ -41,7 +41,10 @@ class Post:
     def employ(self, notifier: Notifier) -> None:
         """Queue from now on what this one takes; what is queued stays."""
         self.notifier = notifier
-        self.kinds = frozenset(getattr(notifier, "kinds", KINDS))
+        try:
+            self.kinds = frozenset(getattr(notifier, "kinds", KINDS))
+        except (Exception, SystemExit):  # what is no collection of words
+            self.kinds = frozenset(KINDS)
 
     def put(self, notice: Notice) -> None:
         """Queue a notice of a kind that the notifier takes."""

@@ -1,6 +1,7 @@
 """Notifiers at work: a bounded queue and a supervised task each, outside of trading.
 
-Putting a notice never waits and never fails; whatever a notifier does costs its own notices alone.
+Putting a notice never waits and never fails; whatever a notifier raises, `sys.exit` too, costs
+its own notices alone. One that blocks holds everything up.
 Delivery is at least once: what a failed attempt may already have told is told again.
 """
 
@@ -19,15 +20,15 @@ from polytrade.core.effects import Effect
 from polytrade.core.engine import Engine
 from polytrade.core.events import Event
 from polytrade.notices import (
+    ALARM,
     RELOAD,
     Notice,
     Notifier,
     NotifyError,
     Operator,
-    plain,
 )
-from polytrade.runtime.logs import REDACTOR, register_secret
-from polytrade.runtime.notice_fold import NoticeFold
+from polytrade.runtime.logs import register_secret
+from polytrade.runtime.notice_fold import NoticeFold, shown
 from polytrade.runtime.notice_queue import Post
 from polytrade.runtime.supervise import (
     Policy,
@@ -147,13 +148,18 @@ class Notices:
             self._fail(error)
 
     def tell(self, kind: str, text: str, data: Mapping[str, object] | None = None) -> None:
-        """Say something that no event says."""
-        self._put(Notice(kind, self._now_ns(), plain(REDACTOR.text(text)), data or {}))
+        """Say something that no event says; texts of `data` may have secrets, too."""
+        told = {name: shown(it) if isinstance(it, str) else it for name, it in (data or {}).items()}
+        self._put(Notice(kind, self._now_ns(), shown(text), told))
+
+    def alarm(self, name: str, detail: str) -> None:
+        """Raise an alarm that no effect raises."""
+        self.tell(ALARM, f"{name}: {detail}", {"name": name, "detail": detail})
 
     def reload_refused(self, who: str, step: str, why: str, plugin: str = "") -> None:
         """A reload was refused at this step; nothing has changed."""
         where = f"{step}, {plugin}" if plugin else step
-        data = {"ok": False, "who": who, "step": step, "plugin": plugin, "why": plain(why)}
+        data = {"ok": False, "who": who, "step": step, "plugin": plugin, "why": why}
         self.tell(RELOAD, f"reload refused ({where}): {why}", data)
 
     def stopped(self, why: str) -> None:
@@ -228,9 +234,9 @@ class Notices:
         assert client is not None, "notifiers are served while `run` runs"
         watch = partial(supervise, table=self._tasks, rng=self._rng)
         async with trio.open_nursery() as nursery:
-            listen: Any = getattr(notifier, "listen", None)
-            if self._operator is not None and listen and getattr(notifier, "commands", False):
-                heed = partial(_guarded, partial(listen, self._operator, client))
+            if self._operator is not None and _heeds(notifier):
+                listen: Any = notifier
+                heed = partial(_guarded, lambda: listen.listen(self._operator, client))
                 nursery.start_soon(watch, _commands_task(post.name), heed, LISTENER)
             deliver = partial(_guarded, partial(_deliver, post, notifier, client))
             await watch(_task(post.name), deliver, NOTIFIER)
@@ -239,7 +245,21 @@ class Notices:
 
 def _same(one: Notifier, other: Notifier) -> bool:
     """Whether the other would tell the same in the same way: equal settings of one class."""
-    return one is other or (type(one) is type(other) and one == other)
+    try:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    except (Exception, SystemExit):
+        return False
+
+
+def _heeds(notifier: Notifier) -> bool:
+    """Whether it takes commands, and they are switched on."""
+    try:
+        return bool(getattr(notifier, "commands", False)) and callable(
+            getattr(notifier, "listen", None)
+        )
+    except (Exception, SystemExit) as error:
+        log.warning("a notifier heeds no commands", error=first_error_text(error))
+        return False
 
 
 def _task(name: str) -> str:
@@ -303,14 +323,36 @@ async def _hand_over(post: Post, notifier: Notifier, client: httpx2.AsyncClient)
 
 
 async def _guarded(call: Callable[[], Awaitable[None]]) -> None:
-    """Run what a plugin wrote; whatever it raises becomes one line without a secret."""
+    """Run what a plugin wrote; whatever it raises becomes one line without a secret.
+
+    Cancellations and Ctrl-C are not its own: they go on, also out of a group with something else.
+    """
+    failure: RetryLater | None = None
     try:
         await call()
-        return
-    except NotifyError as error:
-        failure = RetryLater(REDACTOR.text(error.reason), error.retry_after_s)
-    except trio.TooSlowError:
-        failure = RetryLater(f"not done within {NOTIFY_S:g} s")
-    except Exception as error:
-        failure = RetryLater(REDACTOR.text(first_error_text(error)))
-    raise failure  # out of the handlers: the cause, which may carry a secret, is left behind
+    except* (trio.Cancelled, KeyboardInterrupt, GeneratorExit):
+        raise
+    except* BaseException as group:  # no return in here: remember, decide outside
+        failure = _failure(group)
+    if failure is not None:
+        raise failure  # out of the handlers: the cause, which may carry a secret, is left behind
+
+
+def _failure(group: BaseExceptionGroup[BaseException]) -> RetryLater:
+    """The first of what was raised, as supervision takes it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, NotifyError):
+        after_s: object = error.retry_after_s
+        known = isinstance(after_s, (int, float)) and after_s > 0  # of NaN nothing is true
+        asked_s = min(error.retry_after_s, ASKED_S_MAX) if known else 0.0
+        return RetryLater(shown(str(error.reason)), asked_s)
+    if isinstance(error, trio.TooSlowError):
+        return RetryLater(f"not done within {NOTIFY_S:g} s")
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be had"
+    return RetryLater(shown(f"{name}: {text}" if text else name).partition("\n")[0])

@@ -1,6 +1,6 @@
 """One consistent snapshot of everything, made between two events for whoever looks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import polytrade
@@ -13,6 +13,7 @@ from polytrade.core.regimes import REGIME_NAMES
 from polytrade.core.standing import Standing
 from polytrade.core.trust import SUSPECT
 from polytrade.core.units import ONE_E4, ONE_E6, SECOND_NS, share_e6_down
+from polytrade.hookspecs import FEED, RISK_RULE
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.journaling import Journal
 from polytrade.runtime.links import FeedTable
@@ -45,7 +46,8 @@ beat cost one, and whoever gave a command reads what came of it."""
 class Observer:
     """Makes `DaemonStatus`; `read` may be called from any task, as often as wanted.
 
-    `reloads` tells what reloads did.
+    `reloads` tells what reloads did, `feed_faults` which feeds of plugins are out of service and
+    why.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Observer:
     ) -> None:
         self.window_id = 1
         self.reloads: Callable[[], ReloadsRow] = ReloadsRow
+        self.feed_faults: Callable[[], Mapping[str, str]] = dict
         self._config = config
         self._run_id = run_id
         self._strategy = strategy
@@ -154,10 +157,10 @@ class Observer:
 
     def _faults(self) -> tuple[FaultRow, ...]:
         session = self._strategy.session
-        return tuple(
-            FaultRow(role=role, name=session.lineup.names.get(role, ""), why=why)
-            for role, why in session.engine.faults.items()
-        )
+        names = {**session.lineup.names, RISK_RULE: session.engine.crew.broken_rule()}
+        told = [(role, names.get(role, ""), why) for role, why in session.engine.faults.items()]
+        told += [(FEED, name, why) for name, why in self.feed_faults().items()]
+        return tuple(FaultRow(role=role, name=name, why=why) for role, name, why in told)
 
     def _measure_rate(self, now_ns: int) -> None:
         elapsed_ns = now_ns - self._rate_ns
@@ -195,7 +198,8 @@ class Observer:
                 dropped=inbox.dropped_events,
             )
         ]
-        for name, writer in (("journal", self._journal), ("recorder", self._recorder)):
+        recorder = self._recorder if self._recorder is not None and self._recorder.begun else None
+        for name, writer in (("journal", self._journal), ("recorder", recorder)):
             if writer is not None:
                 stats = writer.statistics()
                 rows.append(

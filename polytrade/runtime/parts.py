@@ -130,21 +130,21 @@ def _build(
 ) -> Parts:
     created = datetime.fromtimestamp(clock.now_ns() / SECOND_NS, UTC)
     run_id = created.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-    stages = Stages()
     lineup = build_lineup(config)
-    inbox = Inbox(clock, config.latency.inbox_capacity)
-    budget = Budget(config.reload, partial(quarantine, inbox))
+    stages, inbox = Stages(), Inbox(clock, config.latency.inbox_capacity)
+    session: Session  # it is made with the stopwatches, and they ask it
+    budget = Budget(config.reload, partial(quarantine, inbox, lambda: session.generation))
     wrap = partial(under_watch, stages, budget)
     session = build_session(config, lineup=wrap(lineup))
     journal, recorder = _records(config, root, run_id, created, session, opener)
-    _listen(inbox, journal, recorder)
+    _listen(inbox, journal, recorder.tap(records_raw(config)))
     strategy = _watched(config, session, inbox, journal, stages)
     watch = RiskWatch(config, session, inbox)
     shared = Shared(clock, rng, client, inbox, TaskTable(), FeedTable(), HostTable(clock))
     reporter, observer = _looking_on(
         config, root, run_id, strategy, watch, shared, stages, recorder
     )
-    wiring = wire(config, shared, lineup)
+    wiring = wire(config, shared, lineup, budget)
     commands = Commands(reporter)
     upkeep = wire_reloads(
         base if base is not None else config,
@@ -234,12 +234,15 @@ def _records(
     created: datetime,
     session: Session,
     opener: Opener,
-) -> tuple[Journal | None, Recorder | None]:
-    """The journal and the recorder the configuration asks for; JournalError when one cannot be."""
+) -> tuple[Journal | None, Recorder]:
+    """The journal the configuration asks for, and the recorder, which may begin at a reload.
+
+    JournalError when one cannot be.
+    """
     storage = config.storage
     data_dir = root / storage.data_dir
     stamp = created.strftime("%Y-%m-%dT%H:%M:%SZ")
-    journal = recorder = None
+    journal = None
     if storage.journal:
         header = JournalHeader(
             run_id=run_id,
@@ -252,17 +255,17 @@ def _records(
         journal = Journal.open(
             data_dir, header, config.latency, segment_mb=storage.segment_mb, opener=opener
         )
-    if records_raw(config):
-        recorder = Recorder(
-            data_dir,
-            run_id,
-            stamp,
-            config.latency,
-            segment_mb=storage.segment_mb,
-            on_failure=lambda error: log.error("recorder cannot write", error=str(error)),
-            on_recovered=lambda: log.info("the recorder is written again"),
-            opener=opener,
-        )
+    recorder = Recorder(
+        data_dir,
+        run_id,
+        stamp,
+        config.latency,
+        segment_mb=storage.segment_mb,
+        on_failure=lambda error: log.error("recorder cannot write", error=str(error)),
+        on_recovered=lambda: log.info("the recorder is written again"),
+        opener=opener,
+        begin=records_raw(config),
+    )
     return journal, recorder
 
 

@@ -1,14 +1,14 @@
 """The feeds of plugins: run beside the built-in ones, and replaced while the daemon trades.
 
 Make before break: at a reload the new connections are opened first, and only when all of them are
-up do the old ones go. A new connection has a source name of its own (`deribit/1` after
+up do the old ones go. Up is a feed from which something readable was heard; what it says before the
+reload is in force reaches nobody. A new connection has a source name of its own (`deribit/1` after
 `deribit/0`), so that the end of the old one is not mistaken for the end of the feed.
 """
 
 import logging
-import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -16,19 +16,26 @@ import attrs
 import trio
 
 from polytrade.config import Config, Feeds
-from polytrade.core.events import Event, FeedGap, ReferenceTicked, VolatilityQuoted
-from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
 from polytrade.errors import PluginError
+from polytrade.feed_events import fault_text
 from polytrade.hookspecs import FEED, KINDS
 from polytrade.lineup import Lineup
 from polytrade.reference import CODECS
 from polytrade.reference.codec import FeedCodec
-from polytrade.runtime.feeds import FeedPlan, feed_policy, link_settings, run_reference_feed
+from polytrade.runtime.budget import Budget
+from polytrade.runtime.feed_door import FeedDoor, OutOfService
+from polytrade.runtime.feeds import (
+    FeedLost,
+    FeedPlan,
+    feed_policy,
+    link_settings,
+    run_reference_feed,
+)
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.links import FeedStatus, FeedTable, LinkSettings
 from polytrade.runtime.socket import Connector
-from polytrade.runtime.supervise import Policy, TaskTable, first_error_text, supervise
+from polytrade.runtime.supervise import Policy, TaskTable, supervise
 from polytrade.schema import values_of
 
 log = logging.getLogger(__name__)
@@ -41,9 +48,8 @@ twelve minutes of the longest delays. The reference exchanges are tried for ever
 FEEDS_MAX: Final = 32
 """Feeds of plugins at once: each is a connection, a task and a socket."""
 STEP: Final = "feeds"
-WHOLE_MAX: Final = 2**63
-"""Bound of a whole number in a journal."""
-KINDS_OF_TICKS: Final = frozenset({FAST, ANCHOR, TWAP30, TWAP60, RELAY})
+OUT: Final = Policy(failures_max=1)
+"""For the task of a feed that is out of service: it rests, and says why."""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,19 +99,21 @@ def wanted_feeds(lineup: Lineup, config: Config) -> dict[str, Wanted]:
 
 @attrs.define(eq=False)
 class _Running:
-    """A feed with its task; `up` is set once its first connection is up."""
+    """A feed with its task, and its way into the inbox."""
 
     wanted: Wanted
     plan: FeedPlan
     link: LinkSettings
     status: FeedStatus
-    up: trio.Event
+    door: FeedDoor
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
 
 class Change:
     """New feeds that are up beside those they replace: take it with `commit`, or leave it with
     `abort`. Neither waits; after one of them the other does nothing.
+
+    `codecs` are those that run on because their feeds are the same: a lineup should hold these.
     """
 
     def __init__(self, feeds: "PluginFeeds", new: dict[str, _Running], kept: list[str]) -> None:
@@ -113,6 +121,7 @@ class Change:
         self._new = new
         self._kept = kept
         self._open = True
+        self.codecs = {name: feeds._running[name].wanted.codec for name in kept}
 
     def commit(self) -> None:
         """From now on the new feeds run; those replaced or not wanted any more are stopped."""
@@ -130,7 +139,8 @@ class Change:
 class PluginFeeds:
     """The running feeds of plugins. `run` holds their tasks; `stage` and `swap` replace them.
 
-    `first` are those to begin with.
+    `first` are those to begin with. `tell` is told the name of a feed that is taken out of service,
+    and why: it took longer than `budget` allows. It comes back when it is made anew.
     """
 
     def __init__(
@@ -143,9 +153,12 @@ class PluginFeeds:
         statuses: FeedTable,
         hosts: HostTable,
         rng: random.Random,
+        budget: Budget,
         first: Mapping[str, Wanted] | None = None,
     ) -> None:
+        self.tell: Callable[[str, str], None] = _nothing
         self._feeds = feeds
+        self._budget = budget
         self._first = first or {}
         self._connect = connect
         self._inbox = inbox
@@ -175,7 +188,7 @@ class PluginFeeds:
     def _begin(self) -> None:
         # Not in `run`, whose frame would keep the first codecs as long as it runs.
         first, self._first = self._first, {}
-        self._running = self._prepared(first)
+        self._running = self._prepared(first, shut=False)
         for name, running in self._running.items():
             self._start(name, running)
 
@@ -183,57 +196,62 @@ class PluginFeeds:
         """The feeds that run, parked ones included, sorted."""
         return sorted(self._running)
 
-    def unchanged(self, wanted: Mapping[str, Wanted]) -> dict[str, FeedCodec]:
-        """The codecs that run on because their feeds are the same: a lineup should hold these."""
-        return {name: self._running[name].wanted.codec for name in self._same(wanted)}
+    def faults(self) -> dict[str, str]:
+        """The feeds that are out of service, and why."""
+        return {name: it.door.out for name, it in self._running.items() if it.door.out}
 
-    async def swap(self, wanted: Mapping[str, Wanted]) -> None:
+    async def swap(self, wanted: Mapping[str, Wanted], *, anew: bool = False) -> None:
         """Run these feeds and no others; PluginError when not all new ones are up within `UP_S`.
 
         When it raises, or is cancelled, nothing has changed.
         """
-        change = await self.stage(wanted)
+        change = await self.stage(wanted, anew=anew)
         change.commit()
 
-    async def stage(self, wanted: Mapping[str, Wanted]) -> Change:
+    async def stage(self, wanted: Mapping[str, Wanted], *, anew: bool = False) -> Change:
         """Start what is new or different in `wanted`, and wait until all of it is up.
 
-        Feeds of the same code and settings are not touched. PluginError as `swap`; cancelled, the
-        new feeds are stopped.
+        Feeds of the same code and settings are not touched, unless they are out of service and
+        wanted `anew`. PluginError as `swap`; cancelled, the new feeds are stopped.
         """
         assert not self._staged, "one change at a time"
         assert self._nursery is not None, "run holds the tasks"
         self._staged = True
-        kept = self._same(wanted)
+        kept = self._same(wanted, anew)
         new: dict[str, _Running] = {}
         try:
-            new = self._prepared({name: it for name, it in wanted.items() if name not in kept})
+            changed = {name: it for name, it in wanted.items() if name not in kept}
+            new = self._prepared(changed, shut=True)
             for name, running in new.items():
                 self._start(name, running)
             with trio.move_on_after(UP_S):
                 await trio.lowlevel.checkpoint()
                 for running in new.values():
-                    await running.up.wait()
+                    await running.door.heard.wait()
             for name, running in new.items():
-                if not running.up.is_set():
+                if running.door.out or not running.door.heard.is_set():
                     raise running.wanted.fault(self._why_down(name, running))
         except BaseException:
             self._leave(new)
             raise
         return Change(self, new, kept)
 
-    def _same(self, wanted: Mapping[str, Wanted]) -> list[str]:
+    def _same(self, wanted: Mapping[str, Wanted], anew: bool) -> list[str]:
         return [
             name
             for name, it in wanted.items()
-            if name in self._running and self._running[name].wanted.same(it)
+            if (running := self._running.get(name)) is not None
+            and running.wanted.same(it)
+            and not (anew and running.door.out)
         ]
 
     def _why_down(self, name: str, running: _Running) -> str:
         error = self._tasks.row(running.plan.source).last_error or running.status.last_error
+        if not error and running.status.connected:
+            error = "it is connected, and nothing readable was heard"
         return f"{name!r} is not up within {UP_S:g} s" + (f": {error}" if error else "")
 
-    def _prepared(self, wanted: Mapping[str, Wanted]) -> dict[str, _Running]:
+    def _prepared(self, wanted: Mapping[str, Wanted], *, shut: bool) -> dict[str, _Running]:
         """The feeds, ready to start; those without anything to subscribe are left out."""
         if len(wanted) > FEEDS_MAX:
             first = next(iter(wanted.values()))
@@ -244,54 +262,70 @@ class PluginFeeds:
                 if not it.codec.hello():
                     log.info("feed %s is off: it lists none of universe.coins", name)
                     continue
-                ready[name] = self._plan(name, it)
-            except Exception as error:
+                ready[name] = self._plan(name, it, shut)
+            except (Exception, SystemExit) as error:
                 for running in ready.values():
                     self._statuses.forget(running.plan.source)
-                raise it.fault(f"{name!r}: {first_error_text(error)}") from error
+                raise it.fault(f"{name!r}: {fault_text(error)}") from error
         return ready
 
-    def _plan(self, name: str, wanted: Wanted) -> _Running:
+    def _plan(self, name: str, wanted: Wanted, shut: bool) -> _Running:
         codec = wanted.codec
         if codec.name in CODECS:
             raise ValueError(f"its ticks would be those of {codec.name!r}, which is built in")
         used = {row.source for row in self._statuses.rows()}
         source = next(text for n in range(len(used) + 1) if (text := f"{name}/{n}") not in used)
-        up = trio.Event()
-        plan = FeedPlan(source, codec.default_url, codec, check=_check(codec, source), up=up.set)
+        plan = FeedPlan(source, codec.default_url, codec)
         link = link_settings(plan, self._feeds)
         if not (link.silence_s > 0 and link.ping_interval_s > 0 and codec.max_age_s > 0):
             raise ValueError("expected silence_s, ping_interval_s and max_age_s above 0")
+        door = FeedDoor(codec, source, self._inbox, self._budget, shut=shut)
         status = self._statuses.open(source, plan.url)
         status.url = plan.url
         status.stale_s = link.silence_s
-        return _Running(wanted, plan, link, status, up)
+        return _Running(wanted, plan, link, status, door)
 
     def _start(self, name: str, running: _Running) -> None:
         assert self._nursery is not None
-        self._nursery.start_soon(self._run_one, running, name=f"feed {name}")
+        self._nursery.start_soon(self._run_one, name, running, name=f"feed {name}")
 
-    async def _run_one(self, running: _Running) -> None:
+    async def _run_one(self, name: str, running: _Running) -> None:
         source = running.plan.source
-        run = partial(
-            run_reference_feed,
-            running.plan,
-            connect=self._connect,
-            inbox=self._inbox,
-            settings=running.link,
-            status=running.status,
-            hosts=self._hosts,
-        )
+        run = partial(self._until_out, name, running)
         try:
             with running.scope:
                 await supervise(source, run, self._policy, table=self._tasks, rng=self._rng)
+                out = partial(_rest, running.door.out)
+                await supervise(source, out, OUT, table=self._tasks, rng=self._rng)
         finally:
             self._statuses.forget(source)
             self._tasks.forget(source)
+            self._hosts.forget(source)
+
+    async def _until_out(self, name: str, running: _Running) -> None:
+        """Run the feed; returns only when it is out of service."""
+        try:
+            await run_reference_feed(
+                running.plan,
+                connect=self._connect,
+                inbox=running.door,
+                settings=running.link,
+                status=running.status,
+                hosts=self._hosts,
+            )
+        except FeedLost:
+            if not running.door.out:
+                raise
+        if self._running.get(name) is running:
+            self.tell(name, running.door.out)
 
     def _take(self, new: dict[str, _Running], kept: list[str]) -> None:
         old = self._running
         self._running = {name: old[name] for name in kept} | new
+        for name, running in new.items():
+            running.door.open()
+            if running.door.out:
+                self.tell(name, running.door.out)
         for name, running in old.items():
             if self._running.get(name) is not running:
                 running.scope.cancel()
@@ -308,49 +342,10 @@ def _policy(feeds: Feeds) -> Policy:
     return attrs.evolve(policy, failures_max=policy.failures_max or FAILURES_MAX)
 
 
-def _check(codec: FeedCodec, source: str) -> Callable[[Sequence[Event], int], None]:
-    """What raises ValueError for events that a plugin's feed may not give, or gives wrongly.
-
-    The engine trusts its events: a time of the past, or a price that is no whole number, would stop
-    the daemon.
-    """
-    name = codec.name
-
-    def check(events: Sequence[Event], ts_ns: int) -> None:
-        if type(events) is not list:
-            raise ValueError(f"expected a list of events, found a {type(events).__name__}")
-        for event in events:
-            wrong = _wrong(event, ts_ns, name, source)
-            if wrong:
-                raise ValueError(f"{type(event).__name__}: {wrong}")
-
-    return check
+async def _rest(why: str) -> None:
+    await trio.lowlevel.checkpoint()
+    raise OutOfService(why)
 
 
-def _wrong(event: Event, ts_ns: int, name: str, source: str) -> str:
-    """What is wrong with an event, empty for nothing."""
-    whole: tuple[object, ...]
-    texts: tuple[object, ...]
-    if type(event) is FeedGap:
-        home, whole, texts = source, (event.ts_ns,), (event.market, event.reason)
-    elif type(event) is ReferenceTicked:
-        home, texts = name, (event.symbol,)
-        whole = (event.ts_ns, event.price_e8, event.venue_ts_ns)
-        if event.kind not in KINDS_OF_TICKS:
-            return f"expected a kind of tick, found {event.kind!r:.40}"
-    elif type(event) is VolatilityQuoted:
-        home, texts = name, (event.symbol,)
-        whole = (event.ts_ns, event.expiry_ns, event.venue_ts_ms)
-        if type(event.sigma) is not float or not math.isfinite(event.sigma):
-            return f"expected a finite sigma, found {event.sigma!r:.40}"
-    else:
-        return "a feed gives ReferenceTicked, VolatilityQuoted and FeedGap"
-    if event.source != home:
-        return f"expected {home!r} as its source, found {event.source!r:.40}"
-    if not all(isinstance(n, int) and type(n) is int and 0 <= n < WHOLE_MAX for n in whole):
-        return f"expected whole numbers from 0, found {whole!r:.80}"
-    if not all(type(text) is str for text in texts):
-        return f"expected texts, found {texts!r:.80}"
-    if event.ts_ns != ts_ns:
-        return f"expected ts_ns {ts_ns}, found {event.ts_ns}"
-    return ""
+def _nothing(_name: str, _why: str) -> None:
+    return None

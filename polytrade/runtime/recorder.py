@@ -1,5 +1,6 @@
 """The raw recorder: every frame as received and every event of our own, in ingest order.
 
+It records from the begin of a run, or from a reload on: its file is made with the first record.
 A disk that is slow or full never stops trading: frames go, counted, and the hole in `ingest_seq`
 proves it in the recording itself.
 """
@@ -15,10 +16,11 @@ from polytrade.config import Latency
 from polytrade.core.events import Event
 from polytrade.runtime.diskqueue import DiskQueue, QueueStats
 from polytrade.runtime.inbox import RecorderTap
-from polytrade.segments import DiskFile, JournalError, Opener, SegmentWriter
+from polytrade.segments import DiskFile, JournalError, Opener, SegmentFile, SegmentWriter
 
 STEM: Final = "raw"
 MB: Final = 1_000_000
+LATE: Final = "begun by a reload: what the run knew before is not in it"
 
 
 def _nothing() -> None:
@@ -48,23 +50,40 @@ class Recorder(RecorderTap):
         on_failure: Callable[[JournalError], None] = _ignore,
         on_recovered: Callable[[], None] = _nothing,
         opener: Opener = DiskFile,
+        begin: bool = True,
     ) -> None:
-        """Begin the recording; JournalError when the disk does not take the first segment."""
-        header = CaptureHeader(created, run_id, note=note)
+        """Begin the recording; JournalError when the disk does not take the first segment.
+
+        Unless `begin`: then it is the first `tap` that does, and nothing is written before.
+        """
+        self._header = CaptureHeader(created, run_id, note=note)
 
         def line(part: int) -> bytes:
-            return attrs.evolve(header, part=part).line()
+            return attrs.evolve(self._header, part=part).line()
 
-        folder = data_dir / run_id
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JournalError(folder, error.strerror or str(error)) from error
+        def opened(path: Path) -> SegmentFile:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return opener(path)
+
         self.lost = 0
         self.records = 0
-        writer = SegmentWriter(folder, STEM, line, segment_bytes=segment_mb * MB, opener=opener)
-        writer.write([])
+        self.begun = begin
+        writer = SegmentWriter(
+            data_dir / run_id, STEM, line, segment_bytes=segment_mb * MB, opener=opened
+        )
+        if begin:
+            writer.write([])
         self._queue = DiskQueue(writer, latency, on_failure=on_failure, on_recovered=on_recovered)
+
+    def tap(self, on: bool) -> "Recorder | None":
+        """Whom the inbox is to tell from now on: this recorder, or nobody.
+
+        The header of a recording that did not begin with its run says so.
+        """
+        if on and not self.begun:
+            self.begun = True
+            self._header = attrs.evolve(self._header, note=LATE)
+        return self if on else None
 
     def frame(
         self,

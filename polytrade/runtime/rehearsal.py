@@ -4,12 +4,13 @@ The rows begin with how things stand (listings, books and references of a few ma
 with what happens next for a moment. The child that steps them is bounded in time and memory.
 """
 
+import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, final
 
-import orjson
 import trio
 
 from polytrade import probe
@@ -28,10 +29,9 @@ from polytrade.core.ids import ANCHOR, BUY, FAST, RELAY, SELL, YES
 from polytrade.core.market import OPEN, MarketState
 from polytrade.core.reference import SymbolReference
 from polytrade.core.units import MS_NS
-from polytrade.errors import PluginError
-from polytrade.lineup import Lineup
-from polytrade.plugin_code import last_line
-from polytrade.runtime.reload_plan import selections
+from polytrade.hookspecs import KINDS
+from polytrade.lineup import Lineup, state_of
+from polytrade.needed import selections
 from polytrade.runtime.strategy import Strategy
 
 MARKETS_MAX: Final = 8
@@ -46,6 +46,8 @@ COMPLAINT_BYTES_MAX: Final = 4 << 10
 """Kept of the end of a probe's standard error."""
 DRAIN_S: Final = 0.5
 """How long the pipes of a child that has ended are read on: somebody else may hold them open."""
+NICENESS: Final = 5
+"""Of the child beside the daemon: a trial takes what the engine leaves of the processors."""
 
 Row = list[Any]
 
@@ -155,6 +157,10 @@ async def run_probe(
             deliver_cancel=_kill,
         )
         process: trio.Process = await nursery.start(start)
+        with suppress(ProcessLookupError):  # it may have ended already
+            os.setpriority(
+                os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+            )
         assert process.stdout is not None and process.stderr is not None, "both are pipes"
         nursery.start_soon(_hear, process.stdout, output, OUTPUT_BYTES_MAX)
         nursery.start_soon(_hear, process.stderr, complaint, COMPLAINT_BYTES_MAX)
@@ -180,18 +186,11 @@ async def _kill(process: trio.Process) -> None:
 
 
 def standing_states(lineup: Lineup, config: Config) -> dict[str, bytes]:
-    """What the objects that stay selected dump, for the probe; PluginError when one cannot."""
-    chosen = selections(config)
+    """What the objects that stay selected dump, for the probe; without those that cannot."""
+    chosen = selections(config, KINDS)
     states: dict[str, bytes] = {}
     for (kind, name), made in lineup.objects().items():
-        dump = getattr(made, "dump", None)
-        if dump is None or (kind, name) not in chosen:
-            continue
-        try:
-            states[f"{kind}/{name}"] = orjson.dumps(dump())
-        except Exception as error:
-            assert lineup.catalogue is not None
-            info = lineup.catalogue.plugins[lineup.catalogue.factories[kind, name].plugin]
-            reason = f"{name!r}: {last_line(error)}"
-            raise PluginError(info.name, info.version, reason, "handover") from None
+        if (kind, name) in chosen:
+            with suppress(Exception, SystemExit):
+                states |= {f"{kind}/{name}": text for text in state_of(made)}
     return states

@@ -18,6 +18,7 @@ from polytrade.catalogue import Catalogue
 from polytrade.config import Config
 from polytrade.core.units import SECOND_NS
 from polytrade.runtime.reload_requests import ReloadRefused, ReloadReply, ReloadRequest
+from polytrade.runtime.reload_texts import TEXT_MAX, told_value
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,11 @@ class Kept:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """One reload as it ended."""
+    """One reload as it ended.
+
+    `changed` is of `reload_texts.changed_settings`: what to tell of a request that names no
+    settings itself, such as SIGHUP and a rollback.
+    """
 
     ts_ns: int
     request: ReloadRequest
@@ -49,9 +54,14 @@ class Outcome:
     took_ms: float
     plugins: dict[str, str] = attrs.field(factory=dict)
     pause_us: int = 0
+    changed: dict[str, Any] = attrs.field(factory=dict)
 
     def row(self) -> dict[str, Any]:
-        """The outcome as JSON has it."""
+        """The outcome as JSON has it: bounded, and without secrets."""
+        row = {name: told_value(name, it, TEXT_MAX) for name, it in self._fields().items()}
+        return {**row, "patch": row["patch"] or self.changed}
+
+    def _fields(self) -> dict[str, Any]:
         answer = self.answer
         row: dict[str, Any] = {
             "time": utc(self.ts_ns),

@@ -3,18 +3,19 @@
 Nothing here imports a plugin or changes anything.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from polytrade import strict
 from polytrade.catalogue import BUILTIN, Catalogue
 from polytrade.config import Config, Plugins
-from polytrade.config_values import did_you_mean
 from polytrade.distributions import Source, find_plugins
 from polytrade.errors import ConfigError, PluginError
 from polytrade.hookspecs import KINDS, Kind
+from polytrade.needed import selections
+from polytrade.runtime.reload_refusals import Refused, no_such, own_table, refusal_of
 from polytrade.runtime.reload_requests import (
     CONFIG,
     ENDPOINTS,
@@ -30,21 +31,14 @@ from polytrade.runtime.reload_requests import (
 )
 
 
-class Refused(Exception):
-    """Ends a reload with its answer."""
-
-    def __init__(self, refusal: ReloadRefused) -> None:
-        super().__init__(refusal.code, refusal.message)
-        self.refusal = refusal
-
-
 @attrs.frozen(kw_only=True)
 class Plan:
     """A configuration and what it takes to build it.
 
     `fresh` are plugins whose code is loaded anew and `wanted` those a probe must load, with the
     lines they must have (empty: any); `hidden` are installed plugins that nobody asked for, which
-    stay unloaded. Without `tried` the catalogue in force will do, and nothing needs a probe.
+    stay unloaded; `appeared` are those that were installed after what is in force was loaded.
+    Without `tried` the catalogue in force will do, and nothing needs a probe.
     """
 
     config: Config
@@ -52,6 +46,7 @@ class Plan:
     fresh: frozenset[str] = frozenset()
     wanted: Mapping[str, str] = attrs.field(factory=dict)
     hidden: tuple[str, ...] = ()
+    appeared: tuple[str, ...] = ()
 
     @property
     def scanned(self) -> Plugins:
@@ -91,29 +86,34 @@ def wanted_config(current: Config, request: ReloadRequest, kind: Kind | None) ->
         section, _, setting = kind.selected_by.partition(".")
         changes.setdefault(section, {})[setting] = request.plugin
     if request.settings:
-        tables = _tables(current, request, endpoint.kinds)
+        tables = _tables(current, request)
         changes.setdefault("plugins", {})["settings"] = tables
     sections: dict[str, Any] = {}
     for name, patch in changes.items():
         try:
             sections[name] = strict.patch_section(getattr(current, name), patch, name)
         except ConfigError as error:
-            raise Refused(refusal_of(error, request, INVALID)) from None
+            raise Refused(refusal_of(error, request, current, code=INVALID)) from None
     return attrs.evolve(current, **sections)
 
 
-def _tables(
-    current: Config, request: ReloadRequest, kinds: Collection[str]
-) -> dict[str, Mapping[str, Any]]:
-    """The tables of `plugins.settings` with the request's in them, setting by setting."""
+def _tables(current: Config, request: ReloadRequest) -> dict[str, Mapping[str, Any]]:
+    """The tables of `plugins.settings` with the request's in them, setting by setting.
+
+    None takes a setting back, or a table; a table without settings goes with its last.
+    """
     tables = dict(current.plugins.settings)
     if request.name == PLUGINS:
         given: Mapping[str, Any] = request.settings
     else:
-        chosen = request.plugin or selected(next(iter(kinds)), current)
-        given = {chosen: request.settings}
+        given = {own_table(request, current): request.settings}
     for name, table in given.items():
-        tables[name] = {**tables.get(name, {}), **table}
+        before = tables.pop(name, {})
+        if table is None:
+            continue
+        kept = {key: it for key, it in {**before, **table}.items() if it is not None}
+        if kept or not table:
+            tables[name] = kept
     return tables
 
 
@@ -143,7 +143,7 @@ def plan(current: Config, config: Config, request: ReloadRequest, catalogue: Cat
 
     PluginError when what is asked for anew is not there, Refused when a name is nowhere.
     """
-    before, after = selections(current), selections(config)
+    before, after = selections(current, KINDS), selections(config, KINDS)
     gained = [key for key in after if key not in before]
     if not request.code and not gained and current.plugins.disabled == config.plugins.disabled:
         return Plan(config=config)
@@ -158,7 +158,7 @@ def plan(current: Config, config: Config, request: ReloadRequest, catalogue: Cat
             continue
         candidates = _candidates(key[1], found, appeared, broken, catalogue)
         if not candidates:
-            _nowhere(key, request, catalogue)
+            raise Refused(no_such(key, request, catalogue.names, appeared))
         wanted |= dict.fromkeys(candidates, "")
     fresh = _fresh(request, config, wanted, catalogue)
     known = [key for key in gained if key in catalogue.factories]
@@ -172,18 +172,8 @@ def plan(current: Config, config: Config, request: ReloadRequest, catalogue: Cat
         fresh=frozenset(fresh),
         wanted={name: line for name, line in wanted.items() if name != BUILTIN},
         hidden=tuple(name for name in appeared if name not in wanted),
+        appeared=tuple(appeared),
     )
-
-
-def selections(config: Config) -> list[tuple[str, str]]:
-    """Everything selected, as (kind, name)."""
-    chosen: list[tuple[str, str]] = []
-    for kind in KINDS.values():
-        if kind.selected_by:
-            section, _, setting = kind.selected_by.partition(".")
-            value: Any = getattr(getattr(config, section), setting)
-            chosen += [(kind.name, name) for name in (value if kind.many else (value,))]
-    return chosen
 
 
 def _candidates(
@@ -246,46 +236,7 @@ def _line(name: str, found: Mapping[str, Source], catalogue: Catalogue, fresh: b
         raise PluginError(name, version, "is not installed any more", "find")
     if source.problem:
         raise PluginError(name, source.version, source.problem, "find")
-    line = f"{source.version}+sha256:{source.digest[:12]}"
-    if not fresh and known is not None and known.line != line:
-        reason = f"is {line} on disk and {known.line} in memory: ask with code true"
+    if not fresh and known is not None and known.line != source.line:
+        reason = f"is {source.line} on disk and {known.line} in memory: ask with code true"
         raise PluginError(name, known.version, reason, "find")
-    return line
-
-
-def _nowhere(key: tuple[str, str], request: ReloadRequest, catalogue: Catalogue) -> NoReturn:
-    kind, name = key
-    kinds = ENDPOINTS[request.name].kinds if request.name in ENDPOINTS else ()
-    names = sorted({n for each in kinds or (kind,) for n in catalogue.names(each)})
-    allowed = ", ".join(names) or "none"
-    message = f"no plugin offers {name!r}: there is {allowed}{did_you_mean(name, names)}"
-    field = "plugin" if request.plugin else KINDS[kind].selected_by
-    raise Refused(
-        ReloadRefused(code=FAILED, message=message, step="find", field=field, allowed=allowed)
-    )
-
-
-def refusal_of(error: ConfigError, request: ReloadRequest, code: str = "") -> ReloadRefused:
-    """What a fault of settings means to whoever asked, in the words of the endpoint.
-
-    Without a code it is decided by the path: a name nobody offers is step `find`, settings of a
-    plugin step `settings`, anything else no step at all.
-    """
-    first = error.problems[0]
-    endpoint = ENDPOINTS.get(request.name)
-    field, step = first.path, ""
-    if first.path and first.path in {kind.selected_by for kind in KINDS.values()}:
-        field, step = ("plugin" if request.plugin else first.path), "find"
-    elif first.path.startswith("plugins.settings."):
-        name, _, setting = first.path.removeprefix("plugins.settings.").partition(".")
-        own = endpoint is not None and bool(endpoint.kinds)
-        field, step = f"settings.{setting if own else f'{name}.{setting}'}", "settings"
-    elif endpoint is not None:
-        field = endpoint.field_of(first.path) or first.path
-    return ReloadRefused(
-        code=code or (FAILED if step else INVALID),
-        message=str(error).replace("\n", "; "),
-        step=step,
-        field=field,
-        allowed=first.allowed,
-    )
+    return source.line

@@ -4,14 +4,17 @@
 of it. The configuration is never edited in place: each accepted reload is a new generation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
 
+from polytrade import strict
 from polytrade.config import Config
 from polytrade.hookspecs import ALLOCATOR, FAIR_VALUE, KINDS, MAKER, TAKER
-from polytrade.lineup import Changes
+from polytrade.lineup import Changes, Lineup
+from polytrade.needed import selections
+from polytrade.schema import section_values
 
 STRATEGY: Final = "strategy"
 PLUGINS: Final = "plugins"
@@ -144,9 +147,9 @@ class ReloadRequest:
 
     `patch` has the endpoint's fields that change; `plugin` switches to another implementation,
     `code` loads the code of what is selected anew, `settings` are the plugin's own (for `PLUGINS` a
-    table a name). `load` reads the configuration that is to replace it all (`CONFIG`), in a thread;
-    it may raise ConfigError. A reload that expects another generation than the one in force is
-    refused.
+    table a name), where None takes a setting, or a whole table, back. `load` reads the
+    configuration that is to replace it all (`CONFIG`), in a thread; it may raise ConfigError. A
+    reload that expects another generation than the one in force is refused.
     """
 
     name: str
@@ -173,12 +176,16 @@ class ReloadRequest:
 
 @attrs.frozen(kw_only=True)
 class ReloadReply:
-    """What is in force: `effective` is the endpoint's part of it, by group."""
+    """What is in force: `effective` is the endpoint's part of it, by group.
+
+    `plugins` are those in use with their versions and digests (`PluginInfo.line`).
+    """
 
     generation: int
     applied_at_ns: int
     effective: Mapping[str, Any]
     changes: Changes | None = None
+    plugins: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -202,8 +209,8 @@ class Reloads(Protocol):
     async def changes(self) -> Changes:
         """What pip did since the plugins in force were loaded; imports nothing."""
 
-    def plugins(self) -> list[dict[str, Any]]:
-        """Every plugin known, whether something of it is in use, and what is wrong with it."""
+    async def plugins(self) -> list[dict[str, Any]]:
+        """Every plugin known or installed: what of it is in use, what is wrong, what is on disk."""
 
     def history(self) -> list[dict[str, Any]]:
         """Accepted and refused reloads, newest last, bounded."""
@@ -213,19 +220,22 @@ class Reloads(Protocol):
         """The generation in force."""
 
 
-def effective(name: str, config: Config) -> dict[str, dict[str, Any]]:
-    """The endpoint's part of a configuration, by group.
+def effective(name: str, config: Config, lineup: Lineup | None = None) -> dict[str, dict[str, Any]]:
+    """The endpoint's part of a configuration, by group; for any other name the whole of it.
 
-    Groups of what is selected say which `plugin` it is, and its own `settings` if it has any.
+    Groups of what is selected say which `plugin` it is, and its own `settings` if it has any: with
+    their defaults, as `lineup` has them.
     """
-    endpoint = ENDPOINTS[name]
+    endpoint = ENDPOINTS.get(name)
+    if endpoint is None:
+        chosen = selections(config, KINDS)
+        return {"config": strict.to_dict(config), "settings": _all_settings(chosen, config, lineup)}
     groups: dict[str, dict[str, Any]] = {}
     for kind in endpoint.kinds:
-        chosen = selected(kind, config)
-        groups[kind] = {"plugin": chosen}
-        own = config.plugins.settings.get(chosen)
+        groups[kind] = {"plugin": selected(kind, config)}
+        own = own_settings(kind, selected(kind, config), config, lineup)
         if own:
-            groups[kind]["settings"] = dict(own)
+            groups[kind]["settings"] = own
     for field, it in endpoint.fields.items():
         section, _, setting = it.paths[0].partition(".")
         value: object = getattr(getattr(config, section), setting)
@@ -235,12 +245,44 @@ def effective(name: str, config: Config) -> dict[str, dict[str, Any]]:
             )
         groups.setdefault(it.group, {})[field] = list(value) if type(value) is tuple else value
     if name == PLUGINS:
-        groups[PLUGINS]["settings"] = {n: dict(it) for n, it in config.plugins.settings.items()}
+        lists = selections(config, [kind for kind in KINDS if KINDS[kind].many])
+        groups[PLUGINS]["settings"] = {
+            **{table: dict(it) for table, it in config.plugins.settings.items()},
+            **_all_settings(lists, config, lineup),
+        }
     return groups
+
+
+def _all_settings(
+    chosen: Iterable[tuple[str, str]], config: Config, lineup: Lineup | None
+) -> dict[str, dict[str, Any]]:
+    """The own settings of what is chosen, by name; what has none is left out."""
+    tables = {name: own_settings(kind, name, config, lineup) for kind, name in chosen}
+    return {name: own for name, own in tables.items() if own}
+
+
+def own_settings(kind: str, name: str, config: Config, lineup: Lineup | None) -> dict[str, Any]:
+    """What a plugin's object is made with beside what its section gives, defaults included.
+
+    Without a lineup that has it, those that are given.
+    """
+    given = config.plugins.settings.get(name, {})
+    if lineup is None or lineup.catalogue is None or (kind, name) not in lineup.settings:
+        return dict(given)
+    factory: Any = lineup.catalogue.factories[kind, name].factory
+    shared = section_values(KINDS[kind], config)
+    made_with = lineup.settings[kind, name]
+    own: dict[str, Any] = {}
+    for field in attrs.fields(factory) if attrs.has(factory) else ():
+        setting = field.alias or field.name
+        if not field.init or (setting in shared and setting not in given):
+            continue
+        value = made_with.get(setting, field.default)
+        if isinstance(value, bool | int | float | str | tuple):  # else a default that is computed
+            own[setting] = list(value) if isinstance(value, tuple) else value
+    return own
 
 
 def selected(kind: str, config: Config) -> str:
     """The name that is selected of a kind of which there is one."""
-    section, _, setting = KINDS[kind].selected_by.partition(".")
-    name: str = getattr(getattr(config, section), setting)
-    return name
+    return KINDS[kind].chosen(config)[0]

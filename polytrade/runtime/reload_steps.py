@@ -3,14 +3,17 @@
 Loading and rehearsing run in a thread; none of them changes what is in force.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from contextlib import nullcontext, suppress
 from typing import Any
 
+import attrs
 import orjson
 
 from polytrade import strict
 from polytrade.catalogue import Catalogue, scan
 from polytrade.config import Config
+from polytrade.distributions import find_plugins
 from polytrade.errors import PluginError
 from polytrade.hookspecs import KINDS
 from polytrade.lineup import Lineup, build_lineup, restore_states
@@ -33,12 +36,49 @@ def load(planned: Plan, previous: Catalogue) -> Catalogue:
 
 
 def rehearsed(
-    copy: Lineup, states: dict[str, bytes], config: Config, catalogue: Catalogue
+    copy: Lineup, states: dict[str, bytes], config: Config, catalogue: Catalogue, *, lenient: bool
 ) -> Lineup:
-    """The lineup to put in force, after a copy has taken the states over."""
-    with catalogue.in_force():
+    """The lineup to put in force, after a copy has taken the states over.
+
+    PluginError when it does not, unless `lenient`: code older than a state begins anew.
+    """
+    with catalogue.in_force(), suppress(PluginError) if lenient else nullcontext():
         restore_states(copy, states)
     return build_lineup(config, catalogue)
+
+
+def to_try(planned: Plan, catalogue: Catalogue) -> tuple[Config, dict[str, str]]:
+    """The configuration and the plugins of a trial, which loads what is on disk.
+
+    A neighbour whose code on disk is not the one in force is left out: what ships with polytrade
+    takes its part, because nobody asked for that code.
+    """
+    found = find_plugins(planned.config.plugins.disabled)
+    away = {
+        name
+        for name, line in planned.wanted.items()
+        if not line and (name not in found or found[name].line != catalogue.plugins[name].line)
+    }
+    config = _without(planned.config, catalogue, away) if away else planned.config
+    return config, {name: line for name, line in planned.wanted.items() if name not in away}
+
+
+def _without(config: Config, catalogue: Catalogue, away: Collection[str]) -> Config:
+    theirs = {key for key, offer in catalogue.factories.items() if offer.plugin in away}
+    for kind in KINDS.values():
+        if not kind.selected_by:
+            continue
+        place, _, setting = kind.selected_by.partition(".")
+        kept = tuple(name for name in kind.chosen(config) if (kind.name, name) not in theirs)
+        value: Any = kept if kind.many else (kept or kind.chosen(Config()))[0]
+        section: Any = attrs.evolve(getattr(config, place), **{setting: value})
+        config = attrs.evolve(config, **{place: section})
+    tables = {
+        name: table
+        for name, table in config.plugins.settings.items()
+        if all(name != other for _, other in theirs)
+    }
+    return attrs.evolve(config, plugins=attrs.evolve(config.plugins, settings=tables))
 
 
 def listed(request: ReloadRequest) -> frozenset[str]:
@@ -64,45 +104,3 @@ def sections(before: Config, after: Config, listed: Collection[str]) -> str:
         if name in listed or getattr(before, name) != getattr(after, name)
     }
     return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def plugin_rows(
-    catalogue: Catalogue,
-    lineup: Lineup,
-    faults: Mapping[str, str],
-    since: Mapping[str, int],
-) -> list[dict[str, Any]]:
-    """Each plugin as `GET /plugins` tells it: what of it is in use, and what is wrong with it.
-
-    `faults` are those of the engine, by role; `since` the generation that brought its code.
-    """
-    used = set(lineup.objects())
-    rows: list[dict[str, Any]] = []
-    for info in catalogue.plugins.values():
-        active = [
-            f"{kind}/{name}"
-            for kind, names in info.offers.items()
-            for name in names
-            if (kind, name) in used
-        ]
-        told = [
-            f"{role}: {why}"
-            for role, why in faults.items()
-            if f"{role}/{lineup.names.get(role)}" in active
-        ]
-        rows.append(
-            {
-                "name": info.name,
-                "distribution": info.distribution,
-                "version": info.version,
-                "digest": info.digest,
-                "kind": sorted(info.offers),
-                "offers": {kind: list(names) for kind, names in info.offers.items()},
-                "hooks": list(info.hooks),
-                "active": active,
-                "generation": since.get(info.name),
-                "last_error": info.error or "; ".join(told),
-                "error_step": info.error_step,
-            }
-        )
-    return rows

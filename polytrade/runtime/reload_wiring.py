@@ -7,7 +7,9 @@ import attrs
 
 from polytrade.config import Config
 from polytrade.core.events import PluginQuarantined
+from polytrade.hookspecs import FEED
 from polytrade.lineup import Lineup
+from polytrade.notices import QUARANTINE
 from polytrade.runtime.budget import Budget
 from polytrade.runtime.command_requests import Commands
 from polytrade.runtime.guard import Guard
@@ -17,8 +19,6 @@ from polytrade.runtime.observe import Observer
 from polytrade.runtime.operator import DaemonOperator
 from polytrade.runtime.plugin_feeds import PluginFeeds
 from polytrade.runtime.recorder import Recorder
-from polytrade.runtime.reload_plan import Refused
-from polytrade.runtime.reload_requests import RESTART_NEEDED, ReloadRefused
 from polytrade.runtime.reloading import Reloader
 from polytrade.runtime.reporting import Reporter
 from polytrade.runtime.risk import RiskWatch
@@ -50,7 +50,7 @@ def wire_reloads(
     budget: Budget,
     wrap: Callable[[Lineup], Lineup],
     feeds: PluginFeeds,
-    recorder: Recorder | None,
+    recorder: Recorder,
 ) -> Upkeep:
     """The parts that reload, with `commands` and `observer` knowing of them."""
     session = strategy.session
@@ -63,13 +63,17 @@ def wire_reloads(
         feeds=feeds,
         notices=notices,
         wrap=wrap,
-        check=partial(_check_recording, recorder),
         appliers=_appliers(strategy, recorder, watch, budget, reporter),
     )
     commands.reloads = reloader
-    guard = Guard(strategy, budget, reloader, lambda: session.config.reload)
-    reloader.accepted = guard.accepted
+    guard = Guard(
+        *(strategy, budget, reloader, lambda: session.config.reload),
+        pause=commands.pause,
+        alarm=notices.alarm,
+    )
+    reloader.accepted, reloader.swapper.before = guard.accepted, guard.swapping
     observer.reloads = partial(_reloads_row, reloader, budget, guard)
+    feeds.tell, observer.feed_faults = partial(_feed_is_out, notices), feeds.faults
     return Upkeep(notices, reloader, guard)
 
 
@@ -78,9 +82,14 @@ def under_watch(stages: Stages, budget: Budget, lineup: Lineup) -> Lineup:
     return stages.timed(budget.watched(lineup))
 
 
-def quarantine(inbox: Inbox, role: str, why: str) -> None:
+def quarantine(inbox: Inbox, generation: Callable[[], int], role: str, why: str) -> None:
     """Put the plugin of a role out of service, by an event."""
-    inbox.put(PluginQuarantined(inbox.now_ns(), role, why))
+    inbox.put(PluginQuarantined(inbox.now_ns(), role, why, generation()))
+
+
+def _feed_is_out(notices: Notices, name: str, why: str) -> None:
+    data = {"role": FEED, "name": name, "why": why}
+    notices.tell(QUARANTINE, f"{FEED} {name} is cut out: {why}", data)
 
 
 def _notices(session: Session, observer: Observer, commands: Commands, shared: Shared) -> Notices:
@@ -101,15 +110,9 @@ def records_raw(config: Config) -> bool:
     return config.storage.record_raw or config.latency.json_mode == "raw"
 
 
-def _check_recording(recorder: Recorder | None, config: Config) -> None:
-    if recorder is None and records_raw(config):
-        message = "a run that began without a recorder cannot record raw frames: start it anew"
-        raise Refused(ReloadRefused(code=RESTART_NEEDED, message=message, field="json_mode"))
-
-
 def _appliers(
     strategy: Strategy,
-    recorder: Recorder | None,
+    recorder: Recorder,
     watch: RiskWatch,
     budget: Budget,
     reporter: Reporter,
@@ -121,7 +124,7 @@ def _appliers(
             if writer is not None:
                 writer.configure(config.latency)
         # What is not recorded leaves a hole in `ingest_seq`, by which the recording tells it.
-        strategy.inbox.recorder = recorder if records_raw(config) else None
+        strategy.inbox.recorder = recorder.tap(records_raw(config))
 
     def plugins(config: Config) -> None:
         budget.configure(config.reload)
@@ -135,7 +138,8 @@ def _reloads_row(reloader: Reloader, budget: Budget, guard: Guard) -> ReloadsRow
         applied=reloader.kept.accepted,
         refused=reloader.kept.refused,
         rolled_back=guard.rollbacks,
+        guard=guard.stuck,
         overruns=budget.overruns,
         quarantined=budget.quarantined,
-        swap_pause_us=reloader.swap_pause_us,
+        swap_pause_us=reloader.swapper.pause_us,
     )

@@ -5,24 +5,21 @@ the event `LineupSwapped`, retire the old. Neither a failure before the swap nor
 vanishes changes anything: the work is this task's.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final, TypeVar, final
 
 import attrs
-import orjson
 import structlog
 import trio
 
-from polytrade import strict
 from polytrade.catalogue import Catalogue, commit
 from polytrade.config import Config
-from polytrade.core.events import LineupSwapped
 from polytrade.core.units import MS_NS
-from polytrade.errors import ConfigError, PluginError, Problem
+from polytrade.distributions import find_plugins
+from polytrade.errors import ConfigError, PluginError
 from polytrade.hookspecs import Kind
 from polytrade.lineup import (
     Changes,
@@ -33,22 +30,25 @@ from polytrade.lineup import (
 )
 from polytrade.runtime.notices import Notices
 from polytrade.runtime.plugin_feeds import PluginFeeds, wanted_feeds
+from polytrade.runtime.plugin_rows import plugin_rows
 from polytrade.runtime.rehearsal import rehearsal, run_probe, standing_states
 from polytrade.runtime.reload_history import History, Kept, Outcome
 from polytrade.runtime.reload_plan import (
     Plan,
-    Refused,
     plan,
     possible_kinds,
-    refusal_of,
     reloaded_config,
     wanted_config,
+)
+from polytrade.runtime.reload_refusals import (
+    Refused,
+    refusal_of,
+    refusal_of_plugin,
+    refusal_of_trial,
 )
 from polytrade.runtime.reload_requests import (
     BUSY,
     CONFIG,
-    ENDPOINTS,
-    FAILED,
     NOTHING_BELOW,
     PLUGINS,
     ROLLBACK,
@@ -63,11 +63,12 @@ from polytrade.runtime.reload_steps import (
     concerns_plugins,
     listed,
     load,
-    plugin_rows,
     rehearsed,
-    sections,
+    to_try,
 )
+from polytrade.runtime.reload_texts import changed_settings
 from polytrade.runtime.strategy import Strategy
+from polytrade.runtime.swapping import Swapper
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,15 @@ T = TypeVar("T")
 WAITING_MAX: Final = 16
 """Reloads sent and not yet taken up."""
 BROKEN: Final = ReloadRefused(code="failed", message="the reload was interrupted by a fault")
+LOOK_S: Final = 2.0
+"""How long who asks for plugins waits for the disk, where a reload may be at work."""
+ASIDE_S: Final = 30.0
+"""For what is done in a thread: loading the largest plugin takes a tenth of a second."""
+HANGS: Final = ReloadRefused(
+    code="failed",
+    message=f"plugin code does not end within {ASIDE_S:g} s outside its trial, in this reload or an"
+    " earlier one: only a restart ends it",
+)
 STOPPED: Final = ReloadRefused(code=STOPPING, message="the daemon is stopping and reloads nothing")
 
 
@@ -100,9 +110,8 @@ class _Pending:
 class Reloader:
     """`Reloads` for the control plane; `run` is the task that does the work.
 
-    `wrap` puts stopwatches around a lineup; `check` raises Refused for a configuration that this
-    run cannot take; each of `appliers` is told a configuration once it is in force. `folder` is
-    that of the reports, `base` the configuration of the start as loaded.
+    `wrap` puts stopwatches around a lineup; each of `appliers` is told a configuration once it is
+    in force. `folder` is that of the reports, `base` the configuration of the start as loaded.
     """
 
     def __init__(
@@ -114,18 +123,17 @@ class Reloader:
         feeds: PluginFeeds,
         notices: Notices,
         wrap: Callable[[Lineup], Lineup],
-        check: Callable[[Config], None],
         appliers: Sequence[Callable[[Config], None]] = (),
     ) -> None:
         self.kept = History(folder)
-        self.swap_pause_us, self._began_s = 0, 0.0
+        self.swapper = Swapper(strategy)
+        self._began_s = 0.0
         self.accepted: Callable[[ReloadRequest], None] = _nothing
         self._strategy = strategy
         self._session = strategy.session
         self._feeds = feeds
         self._notices = notices
         self._wrap = wrap
-        self._check = check
         self._appliers = appliers
         self._base = base
         self._limiter = trio.CapacityLimiter(1)
@@ -163,19 +171,26 @@ class Reloader:
         disabled = self._session.config.plugins.disabled
         return await self._aside(partial(changes_since, self._catalogue, disabled))
 
-    def plugins(self) -> list[dict[str, Any]]:
-        """Every plugin known, whether something of it is in use, and what is wrong with it."""
-        session = self._session
-        return plugin_rows(self._catalogue, session.lineup, session.engine.faults, self._since)
+    async def plugins(self) -> list[dict[str, Any]]:
+        """Every plugin known or installed: what of it is in use, what is wrong, what is on disk."""
+        found, now = None, self._session
+        with trio.move_on_after(LOOK_S):
+            found = await self._aside(find_plugins)
+        disabled = now.config.plugins.disabled
+        told = (now.engine, self._since, found, disabled, self._feeds.faults())
+        return plugin_rows(self._catalogue, now.lineup, *told)
 
     def history(self) -> list[dict[str, Any]]:
         """Accepted and refused reloads, newest last, bounded."""
         return list(self.kept.rows)
 
     def close(self) -> None:
-        """Take no more, end what is under way, and refuse what waits."""
+        """Take no more, end what is under way, and refuse what waits.
+
+        A swap whose event is queued will be taken, and is told as what it is.
+        """
         self._send.close()
-        if self._scope is not None:
+        if self._scope is not None and not self.swapper.queued:
             self._scope.cancel()
         while True:
             try:
@@ -199,20 +214,18 @@ class Reloader:
 
     async def _serve(self, pending: _Pending) -> None:
         request, began_ns, self._began_s = pending.request, perf_counter_ns(), trio.current_time()
+        before = self._session.config
+        self.swapper.begin()
         log.info("reload", name=request.name, who=request.who, patch=request.told())
         try:
             answer: ReloadReply | ReloadRefused = await self._carry_out(request)
         except Refused as refused:
             answer = refused.refusal
         except PluginError as error:
-            answer = ReloadRefused(
-                code=FAILED,
-                message=error.reason,
-                step=error.step,
-                plugin=f"{error.name} {error.version}".strip(),
-            )
+            answer = refusal_of_plugin(error)
         except ConfigError as error:
-            answer = refusal_of(error, request)
+            answer = refusal_of(error, request, before, catalogue=self._catalogue)
+        changed = changed_settings(before, self._session.config)
         took_ms = (perf_counter_ns() - began_ns) / MS_NS
         if isinstance(answer, ReloadRefused):
             log.warning("reload refused", step=answer.step, error=answer.message)
@@ -221,8 +234,10 @@ class Reloader:
             )
             ts_ns, pause_us = self._now(), 0
         else:
-            log.info("reloaded", generation=answer.generation, took_ms=round(took_ms, 1))
-            ts_ns, pause_us = answer.applied_at_ns, self.swap_pause_us
+            log.info(
+                "reloaded", generation=answer.generation, changed=changed, took_ms=round(took_ms, 1)
+            )
+            ts_ns, pause_us = answer.applied_at_ns, self.swapper.pause_us
             self.accepted(request)
         pending.reply(answer)
         await self.kept.add(
@@ -234,6 +249,7 @@ class Reloader:
                 took_ms=took_ms,
                 plugins=dict(self._session.lineup.plugins),
                 pause_us=pause_us,
+                changed=changed,
             )
         )
 
@@ -250,7 +266,6 @@ class Reloader:
         for index, kind in enumerate(kinds):
             try:
                 config = await self._wanted(current.config, request, kind)
-                self._check(config)
                 ts_ns = await self._renew(config, request)
                 break
             except Refused as refused:
@@ -274,18 +289,20 @@ class Reloader:
         kept = below[-1]
         why = f"rollback to generation {kept.generation}"
         told = f"{why} by {request.who}" + (f": {request.why}" if request.why else "")
-        ts_ns = await self._exchange(kept.config, kept.catalogue, told, listed(request))
+        ts_ns = await self._exchange(
+            kept.config, kept.catalogue, told, listed(request), lenient=True
+        )
         below.pop()
         return self._reply(request, ts_ns, None)
 
     def _reply(self, request: ReloadRequest, ts_ns: int, changes: Changes | None) -> ReloadReply:
-        config = self._session.config
-        if request.name in ENDPOINTS:
-            groups: dict[str, Any] = effective(request.name, config)
-        else:
-            groups = {"config": strict.to_dict(config)}
+        session = self._session
         return ReloadReply(
-            generation=self.generation, applied_at_ns=ts_ns, effective=groups, changes=changes
+            generation=self.generation,
+            applied_at_ns=ts_ns,
+            effective=effective(request.name, session.config, session.lineup),
+            changes=changes,
+            plugins=session.lineup.plugins,
         )
 
     async def _renew(self, config: Config, request: ReloadRequest) -> int:
@@ -295,7 +312,7 @@ class Reloader:
         named = listed(request)
         if not named and not concerns_plugins(current, config):
             # Nothing that a plugin is made of: whatever state they are in, this must be possible.
-            ts_ns = await self._swap(config, self._session.lineup, told, named)
+            ts_ns = await self.swapper.swap(config, self._session.lineup, told, named)
             self._apply(config)
             return ts_ns
         planned = await self._aside(partial(plan, current, config, request, catalogue))
@@ -307,32 +324,41 @@ class Reloader:
     async def _try(self, planned: Plan, request: ReloadRequest) -> None:
         """Let a child try what is planned; raises what it found."""
         rows = await rehearsal(self._strategy)
-        states = standing_states(self._session.lineup, planned.config)
-        answer = await run_probe(planned.config, rows, planned.wanted, states, self._began_s)
+        config, wanted = await self._aside(partial(to_try, planned, self._catalogue))
+        with self.swapper.held():
+            states = standing_states(self._session.lineup, config)
+        answer = await run_probe(config, rows, wanted, states, self._began_s)
         if answer.ok:
             log.info("probe", calls=answer.calls, worst_us=answer.worst_call_us, worst=answer.worst)
             return
         if answer.field:
-            said = answer.why.removesuffix(f" @ {answer.field}")
-            fault = ConfigError(Problem(said, answer.field, answer.allowed))
-            raise Refused(refusal_of(fault, request))
+            current = self._session.config
+            raise Refused(refusal_of_trial(answer, request, current, self._catalogue, planned))
         raise answer.failure()
 
     # -- the swap ---------------------------------------------------------------------------------
 
     async def _exchange(
-        self, config: Config, catalogue: Catalogue, why: str, listed: Collection[str]
+        self,
+        config: Config,
+        catalogue: Catalogue,
+        why: str,
+        listed: Collection[str],
+        *,
+        lenient: bool = False,
     ) -> int:
         """Build, hand over on copies, start feeds, swap, retire; the time of the swap."""
         copy = await self._aside(partial(build_lineup, config, catalogue, checked=False))
-        states = dump_states(self._session.lineup, copy)
-        lineup = await self._aside(partial(rehearsed, copy, states, config, catalogue))
+        with self.swapper.held():
+            states = dump_states(self._session.lineup, copy, self._session.engine.faults)
+        lineup = await self._aside(
+            partial(rehearsed, copy, states, config, catalogue, lenient=lenient)
+        )
         del copy, states
-        wanted = wanted_feeds(lineup, config)
-        lineup = attrs.evolve(lineup, feeds={**lineup.feeds, **self._feeds.unchanged(wanted)})
-        change = await self._feeds.stage(wanted)
+        change = await self._feeds.stage(wanted_feeds(lineup, config), anew="plugins" in listed)
+        lineup = attrs.evolve(lineup, feeds={**lineup.feeds, **change.codecs})
         try:
-            ts_ns = await self._swap(config, self._wrap(lineup), why, listed)
+            ts_ns = await self.swapper.swap(config, self._wrap(lineup), why, listed)
         except BaseException:
             change.abort()
             raise
@@ -348,40 +374,6 @@ class Reloader:
         for apply in self._appliers:
             apply(config)
 
-    async def _swap(self, config: Config, lineup: Lineup, why: str, listed: Collection[str]) -> int:
-        """Stage the lineup and wait until the engine took the event; when that was.
-
-        Not bounded: once the event is queued it will be taken, late or not.
-        """
-        session, generation = self._session, self.generation + 1
-        session.stage(generation, lineup, config)
-        event = LineupSwapped(
-            self._now(),
-            generation,
-            sections(session.config, config, listed),
-            orjson.dumps(dict(lineup.plugins), option=orjson.OPT_SORT_KEYS).decode(),
-            why,
-        )
-        with self._timed(event):
-            self._strategy.inbox.put(event)
-            await self._strategy.wait_until(lambda: session.generation >= generation)
-        return event.ts_ns
-
-    @contextmanager
-    def _timed(self, swap: LineupSwapped) -> Iterator[None]:
-        """Measure how long the engine is held up by the event."""
-
-        def listen(event: Any, _effects: Any) -> None:
-            if event is swap:
-                took_ns = perf_counter_ns() - self._strategy.onlookers.began_ns
-                self.swap_pause_us = took_ns // 1_000
-
-        self._strategy.listeners.append(listen)
-        try:
-            yield
-        finally:
-            self._strategy.listeners.remove(listen)
-
     def _note_versions(self, before: Catalogue) -> None:
         for name, info in self._catalogue.plugins.items():
             known = before.plugins.get(name)
@@ -392,8 +384,15 @@ class Reloader:
         return self._strategy.inbox.now_ns()
 
     async def _aside(self, work: Callable[[], T]) -> T:
-        """Do the work in a thread, one at a time; a stop leaves it to itself."""
-        return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        """Do the work in a thread, one at a time; a stop leaves it to itself.
+
+        Refused when it does not end: what hangs keeps its place, so that none comes after it.
+        """
+        with trio.move_on_after(ASIDE_S):
+            return await trio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._limiter
+            )
+        raise Refused(HANGS)
 
 
 def _nothing(_request: ReloadRequest) -> None:

@@ -172,12 +172,16 @@ class FaultRow:
 
 @attrs.frozen(kw_only=True)
 class ReloadsRow:
-    """What reloads did so far; `swap_pause_us` is how long the newest swap held the engine up."""
+    """What reloads did so far; `swap_pause_us` is how long the newest swap held the engine up.
+
+    `guard` says why the guard could not roll back, empty when it could or had not to.
+    """
 
     generation: int = 1
     applied: int = 0
     refused: int = 0
     rolled_back: int = 0
+    guard: str = ""
     overruns: int = 0
     quarantined: int = 0
     swap_pause_us: int = 0
@@ -230,27 +234,48 @@ class DaemonStatus:
         """
         if self.engine_mode == "halt":
             return "halted"
-        well = (
-            self.engine_mode == "run"
-            and not self.faults
-            and all(task.state in GOOD_TASK_STATES or _tells(task) for task in self.tasks)
-            and all(feed.connected and not feed.stale for feed in self.feeds)
-            and all(host.reachable is not False for host in self.hosts)
-        )
-        return "ok" if well else "degraded"
+        return "degraded" if self._causes() else "ok"
 
     @property
     def warnings(self) -> list[str]:
-        """What does not degrade the daemon and should be known: notifiers that are not well."""
-        return [
-            f"{task.name} is {task.state}: {task.last_error}"
-            for task in self.tasks
-            if task.state not in GOOD_TASK_STATES and _tells(task)
-        ]
+        """What is not well, a line each: whatever degrades the daemon, and what does not but should
+        be known: notifiers in trouble, a rollback that the guard wanted and did not get.
+        """
+        told = [self.reloads.guard] if self.reloads.guard else []
+        return told + self._causes() + [_unwell(it) for it in self.tasks if _bad(it) and _tells(it)]
+
+    def _causes(self) -> list[str]:
+        """Why the daemon is degraded."""
+        causes = []
+        if self.engine_mode not in ("run", "halt"):
+            causes.append(f"the engine is in mode {self.engine_mode}: {self.engine_why}")
+        for fault in self.faults:
+            causes.append(f"{fault.role} {fault.name} is out of service: {fault.why}")
+        causes += [_unwell(task) for task in self.tasks if _bad(task) and not _tells(task)]
+        for feed in self.feeds:
+            if not feed.connected or feed.stale:
+                how = "stale" if feed.connected else "not connected"
+                causes.append(f"feed {feed.name} is {how}" + _because(feed.last_error))
+        for host in self.hosts:
+            if host.reachable is False:
+                causes.append(f"host {host.name} cannot be reached" + _because(host.last_error))
+        return causes
 
     def latency(self, name: str) -> Quantiles:
         """The distribution of a latency of the contract; empty when nothing was measured."""
         return self.readings.summaries.get(name, Quantiles())
+
+
+def _bad(task: TaskRow) -> bool:
+    return task.state not in GOOD_TASK_STATES
+
+
+def _unwell(task: TaskRow) -> str:
+    return f"{task.name} is {task.state}" + _because(task.last_error)
+
+
+def _because(error: str) -> str:
+    return f": {error}" if error else ""
 
 
 def _tells(task: TaskRow) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import attrs
 import trio
 
+from polytrade.core.judging import holdable
 from polytrade.core.units import SECOND_NS
 from polytrade.runtime.inbox import InboxOverflow
 
@@ -212,7 +213,7 @@ def first_error_text(error: BaseException) -> str:
     """The first error of a group in one line: its type and its message."""
     error = _first_error(error)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return text.partition("\n")[0][:ERROR_MAX]
+    return holdable(text.partition("\n")[0][:ERROR_MAX])
 
 
 def retry_after_s(header: str, now_ns: int) -> float:

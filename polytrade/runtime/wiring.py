@@ -18,6 +18,7 @@ from polytrade.polymarket.feed import MarketFeed
 from polytrade.polymarket.gamma import GammaDecoder
 from polytrade.polymarket.rest import Rest
 from polytrade.polymarket.wire import MarketDecoder
+from polytrade.runtime.budget import Budget
 from polytrade.runtime.feeds import (
     feed_policy,
     link_settings,
@@ -60,10 +61,10 @@ class Wiring:
     producers: dict[str, tuple[Run, Policy]]
 
 
-def wire(config: Config, shared: Shared, lineup: Lineup) -> Wiring:
+def wire(config: Config, shared: Shared, lineup: Lineup, budget: Budget) -> Wiring:
     """Everything that puts market data into the inbox, not running yet.
 
-    The feeds of plugins are those of `lineup`, built for this configuration.
+    The feeds of plugins are those of `lineup`, built for this configuration; `budget` is theirs.
     """
     feeds, instruments = config.feeds, Instruments()
     policy = feed_policy(feeds)
@@ -103,6 +104,7 @@ def wire(config: Config, shared: Shared, lineup: Lineup) -> Wiring:
         statuses=shared.feeds,
         hosts=shared.hosts,
         rng=shared.rng,
+        budget=budget,
         first=wanted_feeds(lineup, config),
     )
     producers["plugin feeds"] = (plugin_feeds.run, ESCALATE)

@@ -19,6 +19,8 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 NAME_MAX: Final = 40
 PREFIX: Final = "polytrade-"
 """Of the distribution; a name given with it is taken without."""
+POLYTRADE: Final = "polytrade>=0.1,<1"
+"""What a plugin needs of polytrade: nothing leaves the API before the next major version."""
 STRATEGY: Final = "strategy"
 """What people call a maker."""
 _CURL: Final = "curl -s -X POST http://127.0.0.1:8080/control/reload_{} -d '{}' \\\n  {}"
@@ -33,7 +35,7 @@ class Shape:
     title: str
     summary: str
     endpoint: str
-    dependencies: tuple[str, ...] = ("attrs>=24.2", "polytrade>=0.1")
+    dependencies: tuple[str, ...] = ("attrs>=24.2", POLYTRADE)
 
 
 SHAPES: Final = {
@@ -52,7 +54,7 @@ SHAPES: Final = {
         "Notifier",
         "writes notices to a file",
         "plugins",
-        ("attrs>=24.2", "polytrade>=0.1", "trio>=0.31"),
+        ("attrs>=24.2", POLYTRADE, "trio>=0.31"),
     ),
 }
 """What can be made, by the name of `--kind`."""

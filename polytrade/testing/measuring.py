@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from polytrade.config import Config
+from polytrade.core.effects import Effect, PluginFaulted
 from polytrade.core.events import Event
 from polytrade.hookspecs import KINDS, RISK_RULE
 from polytrade.testing.runs import config, role_of, session_for, with_start
@@ -25,7 +26,8 @@ TRACED_STEPS = 2_000
 class Calls:
     """The calls of one method: nanoseconds each, and the most bytes each held at once.
 
-    Times are of the call with our own stopwatch, about a tenth of a microsecond.
+    Times are of the call with our own stopwatch, about a tenth of a microsecond. `broken` says why
+    the object was taken out of service and not asked any more, empty when it was not.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Calls:
     took_ns: list[int] = attrs.field(factory=list, repr=False)
     peak_bytes: list[int] = attrs.field(factory=list, repr=False)
     kept_bytes: int = 0
+    broken: str = ""
 
     def us(self, share: float) -> float:
         """The time in microseconds that `share` of the calls stayed within; 0.0 without calls."""
@@ -73,6 +76,7 @@ def measure_calls(
     for name, calls in timed.calls.items():
         calls.peak_bytes = traced.calls[name].peak_bytes
         calls.kept_bytes = traced.calls[name].kept_bytes
+        calls.broken = timed.broken
     return list(timed.calls.values())
 
 
@@ -81,6 +85,7 @@ class _Stand:
 
     def __init__(self, inner: Any, watch: Callable[..., Any]) -> None:
         self.kind = role_of(inner)
+        self.broken = ""
         self.calls = {method: Calls(self.kind, method) for method in KINDS[self.kind].methods}
         for method, calls in self.calls.items():
             setattr(self, method, watch(getattr(inner, method), calls))
@@ -89,7 +94,14 @@ class _Stand:
         rule = self.kind == RISK_RULE
         session = session_for(settings, {} if rule else {self.kind: self}, (self,) if rule else ())
         for event in with_start(events, settings):
-            session.handle(event)
+            for _, effects in session.handle(event):
+                self.broken = self.broken or self._fault(effects)
+
+    def _fault(self, effects: Iterable[Effect]) -> str:
+        for effect in effects:
+            if isinstance(effect, PluginFaulted) and effect.role == self.kind:
+                return effect.why
+        return ""
 
 
 def _time(called: Callable[..., Any], calls: Calls) -> Callable[..., Any]:

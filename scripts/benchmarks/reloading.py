@@ -143,7 +143,7 @@ class _Phase:
         pauses = [0.0]
         if count:
             rows = _get(f"{self._url}/control/history")["reloads"][-count:]
-            pauses = [row["pause_us"] / 1000 for row in rows if "pause_us" in row]
+            pauses = [row["pause_us"] / 1000 for row in rows if "pause_us" in row] or pauses
         seconds = after["mono_s"] - before["mono_s"]
         handled = after["handled"] - before["handled"]
         return Reloading(

@@ -70,7 +70,10 @@ async def test_health_tells_what_is_out_of_service_and_warns_of_notifiers() -> N
     )
     _, body = await answer(app_of(lambda: now).test_client(), "/health")
     assert body["faults"] == [{"role": "maker", "name": "glft", "why": "KeyError"}]
-    assert body["warnings"] == ["notifier telegram is parked: Forbidden"]
+    assert body["warnings"] == [
+        "maker glft is out of service: KeyError",
+        "notifier telegram is parked: Forbidden",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +98,30 @@ async def test_health_status_follows_its_parts(
     client = app_of(lambda: status(**changes)).test_client()
     found, body = await answer(client, "/health")
     assert (found, body["status"]) == (code, state)
+
+
+async def test_degraded_health_names_each_cause() -> None:
+    now = status(
+        engine_mode="reduce",
+        engine_why="asked to",
+        tasks=(TaskRow(name="discovery", state="waiting", last_error="GammaError: 503"),),
+        feeds=(
+            FeedRow(name="okx/0", connected=False, last_error="no route"),
+            FeedRow(name="kraken/0", connected=True, stale=True),
+        ),
+        hosts=(HostRow(name="h:9", reachable=False, last_error="refused"),),
+    )
+    _, body = await answer(app_of(lambda: now).test_client(), "/health")
+    assert (body["status"], body["warnings"]) == (
+        "degraded",
+        [
+            "the engine is in mode reduce: asked to",
+            "discovery is waiting: GammaError: 503",
+            "feed okx/0 is not connected: no route",
+            "feed kraken/0 is stale",
+            "host h:9 cannot be reached: refused",
+        ],
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from polytrade.config import Config
 from polytrade.control.app import ControlApp
 from polytrade.lineup import Changes
 from polytrade.runtime.command_requests import Commands
+from polytrade.runtime.logs import register_secret
+from polytrade.runtime.reload_refusals import Refused
 from polytrade.runtime.reload_requests import (
     ENDPOINTS,
     ReloadRefused,
@@ -31,20 +33,30 @@ class FakeReloads:
         self.seen: list[ReloadRequest] = []
         self.refusal = refusal
         self.generation = 6
+        self.groups: dict[str, Any] | None = None
+        self.hangs = False
 
     async def reload(self, request: ReloadRequest) -> ReloadReply | ReloadRefused:
         await trio.lowlevel.checkpoint()
         self.seen.append(request)
         if self.refusal is not None:
             return self.refusal
-        groups = effective(request.name, Config()) if request.name in ENDPOINTS else {}
-        return ReloadReply(generation=7, applied_at_ns=APPLIED_NS, effective=groups)
+        groups = effective(request.name, Config()) if self.groups is None else self.groups
+        return ReloadReply(
+            generation=7,
+            applied_at_ns=APPLIED_NS,
+            effective=groups,
+            plugins={"builtin": "1.0.0"},
+        )
 
     async def changes(self) -> Changes:
         await trio.lowlevel.checkpoint()
+        if self.hangs:
+            raise Refused(ReloadRefused(code="failed", message="it hangs"))
         return Changes(("new",), ("edited",), ())
 
-    def plugins(self) -> list[dict[str, Any]]:
+    async def plugins(self) -> list[dict[str, Any]]:
+        await trio.lowlevel.checkpoint()
         return [{"name": "builtin"}]
 
     def history(self) -> list[dict[str, Any]]:
@@ -66,6 +78,7 @@ async def test_answer_is_the_whole_configuration_of_the_endpoint(name: str) -> N
     status, body = await post(with_reloads(FakeReloads()), f"/control/reload_{name}", {})
     assert status == 200
     assert (body.pop("generation"), body.pop("applied_at")) == (7, "2026-09-21T14:13:20.123Z")
+    assert body.pop("versions") == {"builtin": "1.0.0"}
     told = [field for group in body.values() for field in group if field != "plugin"]
     assert sorted(told) == sorted(ENDPOINTS[name].fields)
 
@@ -117,6 +130,9 @@ WRONG = (
     ("strategy", {"half_spread": 0.1}, "unknown_field", "half_spread"),
     ("strategy", {"settings": 5}, "invalid_value", "settings"),
     ("strategy", {"settings": {"a": {}}}, "invalid_value", "settings.a"),
+    ("strategy", {"settings": None}, "invalid_value", "settings"),
+    ("strategy", {"settings": {"a b": None}}, "invalid_value", "settings"),
+    ("strategy", {"settings": {"a": [None]}}, "invalid_value", "settings.a[0]"),
     ("strategy", {"code": 1}, "invalid_value", "code"),
     ("strategy", {"plugin": 1}, "invalid_value", "plugin"),
     ("strategy", {"expected_generation": 0}, "invalid_value", "expected_generation"),
@@ -128,6 +144,8 @@ WRONG = (
     ("perf_profile", {"json_mode": "fast"}, "invalid_value", "json_mode"),
     ("plugins", {"feeds": "deribit"}, "invalid_value", "feeds"),
     ("plugins", {"settings": {"a": 5}}, "invalid_value", "settings.a"),
+    ("plugins", {"settings": None}, "invalid_value", "settings"),
+    ("plugins", {"settings": {"a b": None}}, "invalid_value", "settings"),
 )
 
 
@@ -147,6 +165,78 @@ async def test_what_is_no_object_is_refused(text: bytes) -> None:
     reloads = FakeReloads()
     status, _ = await post(with_reloads(reloads), "/control/reload_strategy", text)
     assert (status, reloads.seen) == (400, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (b'{"min_edge_bps": 5, "min_edge_bps": 6}', "min_edge_bps"),
+        (b'{"settings": {"gamma": 1, "gamma": 1}}', "gamma"),
+        (b'{"settings": {"a": 1}, "ttl_ms": 500, "settings": {}}', "settings"),
+        (b'{"ttl_ms": 500, "ttl\\u005fms": 500}', "ttl_ms"),
+    ],
+)
+async def test_name_that_is_there_twice_is_refused(text: bytes, name: str) -> None:
+    reloads = FakeReloads()
+    status, body = await post(with_reloads(reloads), "/control/reload_strategy", text)
+    assert (status, reloads.seen) == (400, [])
+    assert body["error"] == {
+        "code": "duplicate_field",
+        "message": f'"{name}" is there twice',
+        "field": name,
+        "allowed": "each name once",
+    }
+
+
+@pytest.mark.parametrize("levels", [500, 1000, 20_000])
+async def test_deep_body_is_refused(levels: int) -> None:
+    text = b'{"settings": {"a": ' + b"[" * levels + b"]" * levels + b"}}"
+    reloads = FakeReloads()
+    status, _ = await post(with_reloads(reloads), "/control/reload_strategy", text)
+    assert (status, reloads.seen) == (400, [])
+
+
+async def test_null_takes_back_what_was_set() -> None:
+    reloads = FakeReloads()
+    body: dict[str, Any] = {"settings": {"half_spread": None, "width": 0.02}}
+    status, _ = await post(with_reloads(reloads), "/control/reload_strategy", body)
+    body = {"settings": {"fader": None, "tell": {"url": None}}}
+    await post(with_reloads(reloads), "/control/reload_plugins", body)
+    assert status == 200
+    assert [asked.settings for asked in reloads.seen] == [
+        {"half_spread": None, "width": 0.02},
+        {"fader": None, "tell": {"url": None}},
+    ]
+    assert reloads.seen[0].told() == {"settings": {"half_spread": None, "width": 0.02}}
+
+
+async def test_answers_are_without_secrets_and_half_characters() -> None:
+    register_secret("swordfish-77")
+    refusal = ReloadRefused(
+        code="reload_failed",
+        message="KeyError: '\ud800' swordfish-77",
+        step="probe",
+        plugin="p 1",
+        allowed="\udfff",
+    )
+    _, body = await post(with_reloads(FakeReloads(refusal)), "/control/reload_taker", {})
+    assert body["error"]["message"] == "KeyError: '?' ***"
+    assert body["error"]["allowed"] == "?"
+    reloads = FakeReloads()
+    own = {"url": "http://swordfish-77/", "api_key": "k", "levels": [1, 2]}
+    reloads.groups = {"maker": {"plugin": "p", "settings": own}}
+    _, body = await post(with_reloads(reloads), "/control/reload_strategy", {})
+    assert body["maker"] == {
+        "plugin": "p",
+        "settings": {"url": "http://***/", "api_key": "***", "levels": [1, 2]},
+    }
+
+
+async def test_rescan_that_cannot_look_is_refused() -> None:
+    reloads = FakeReloads()
+    reloads.hangs = True
+    status, body = await post(with_reloads(reloads), "/control/reload_plugins", b"")
+    assert (status, body["error"]["message"]) == (409, "it hangs")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from polytrade.core.crew import why_of
+from polytrade.core.crew import CALLERS, why_of
 from polytrade.core.effects import Effect, PluginFaulted
-from polytrade.core.events import ModeSet, PluginQuarantined
+from polytrade.core.events import ModeSet, PluginQuarantined, event_from_row
 from polytrade.core.ids import BUY, SELL, YES
+from polytrade.core.judging import wrong_verdict
 from polytrade.core.limits import HALT, RUN, Context, Request
-from polytrade.core.roles import Estimate, Share, Wish
+from polytrade.core.roles import Estimate, Share, Wish, no_estimate
+from polytrade.journal import effect_line
 from tests.core.factory import SHARE
 from tests.core.rig import Rig, Words, ask, bid, placed
 from tests.core.test_rewire import settings
@@ -22,12 +24,12 @@ class Rule:
     """Refuses with what it is told, notes what it was asked."""
 
     def __init__(self, answer: Any = "") -> None:
-        self.answer = answer
+        self.answer: Any = answer
         self.asked: list[tuple[str, int, int]] = []
 
     def check(self, request: Request, context: Context) -> Any:
         self.asked.append((request.engine, request.price_e4, request.size_e6))
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -151,6 +153,9 @@ def _moved(words: Words, method: str) -> Words:
     return other
 
 
+REASON = "expected a text of at most 200 characters as the reason"
+PAD = "expected a pad from 0 to 1e+09"
+FOUND = "found 1" + 19 * "0"
 NONSENSE: list[tuple[str, Any, str]] = [
     ("estimate", None, "expected an Estimate, found None"),
     ("estimate", Estimate(True, 1.5, 0.5, 0.0, 0.0, ""), "expected a fair from 0 to 1, found 1.5"),
@@ -164,8 +169,12 @@ NONSENSE: list[tuple[str, Any, str]] = [
         Estimate(True, 0.5, -1.0, 0.0, 0.0, ""),
         "expected a confidence from 0 to 1, found -1.0",
     ),
-    ("estimate", Estimate(True, 0.5, 1.0, 0.0, float("inf"), ""), "expected a finite pad"),
-    ("estimate", Estimate(False, 0.5, 1.0, 0.0, 0.0, None), "expected a text as the reason"),
+    ("estimate", Estimate(True, 0.5, 1.0, 0.0, float("inf"), ""), "expected a pad from 0 to 1e+09"),
+    (
+        "estimate",
+        Estimate(False, 0.5, 1.0, 0.0, 0.0, None),
+        f"{REASON}, found None",
+    ),
     ("quotes", [], "expected a list of wishes and a text, found []"),
     ("quotes", ((), ""), "expected a list of wishes and a text, found ((), '')"),
     ("quotes", (["x"], ""), "expected a Wish, found 'x'"),
@@ -177,6 +186,21 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("quotes", ([Wish(YES, SELL, 46.0, 1, 0.0, "")], ""), "expected an int price_e4"),
     ("quotes", ([Wish(YES, SELL, 46, 0, 0.0, "")], ""), "expected an int size_e6 above 0, found 0"),
     ("takes", ([Wish(YES, SELL, 46, 1, float("nan"), "")], ""), "expected a finite edge_bps"),
+    ("takes", ([Wish(YES, SELL, 46, 1, 10**20, "")], ""), f"expected a finite edge_bps, {FOUND}0"),
+    ("quotes", ([Wish(YES, SELL, 46, 1, -1.1e9, "")], ""), "expected a finite edge_bps, found -11"),
+    ("quotes", ([Wish(YES, SELL, 46, 1, 10**306, "")], ""), f"expected a finite edge_bps, {FOUND}"),
+    ("estimate", Estimate(True, 0.5, 1.0, -1.0, 0.0, ""), "expected a sd from 0 to 1e+09, found -"),
+    ("estimate", Estimate(True, 0.5, 1.0, 0.0, -1e300, ""), "expected a pad from 0 to 1e+09"),
+    ("estimate", Estimate(True, 0.5, 1.0, 0.0, 10**306, ""), f"{PAD}, {FOUND}"),
+    (
+        "estimate",
+        Estimate(True, 0.5, 1.0, 1.1e9, 0.0, ""),
+        "expected a sd from 0 to 1e+09, found 11",
+    ),
+    ("estimate", no_estimate("\ud800"), f"{REASON}, found '\\ud800'"),
+    ("quotes", ([], "no_quote_\udcff"), f"{REASON}, found 'no_quote_\\udcff'"),
+    ("takes", ([], "x" * 201), f"{REASON}, found 'xxx"),
+    ("share", Share(0.5, "\udcff"), f"{REASON}, found '\\udcff'"),
     ("share", 0.5, "expected a Share, found 0.5"),
     ("share", Share(float("nan")), "expected a scale from 0 to 1, found nan"),
     ("share", Share(1.5), "expected a scale from 0 to 1, found 1.5"),
@@ -194,15 +218,101 @@ def test_nonsense_is_the_plugins_fault(method: str, answer: Any, why: str) -> No
     told = fault(rig.refer(20))
     assert told.role == ROLE_OF[method]
     assert told.why.startswith(why)
+    assert all(effect_line(effect.row()) for effect in rig.effects)
 
 
-def test_assertion_and_exit_in_a_plugin_are_its_fault() -> None:
-    for error in (AssertionError("mine"), SystemExit(3)):
-        rig = crewed()
-        words = Words()
-        words.quotes = broken(error)  # type: ignore[method-assign]
-        rewire(rig, words)
-        assert fault(rig.refer(20)).why.startswith(type(error).__name__)
+FITTING: list[tuple[str, Any]] = [
+    ("estimate", Estimate(True, 0.5, 1.0, 1e9, 0.0, "")),
+    ("estimate", Estimate(True, 1, 1, 0, 10**9, "")),
+    ("estimate", no_estimate("n" * 200)),
+    ("quotes", ([Wish(YES, BUY, 4_600, 10 * SHARE, -1e9, "")], "")),
+    ("quotes", ([], "é" * 200)),
+    ("takes", ([Wish(YES, BUY, 5_200, 10 * SHARE, 10**9, "")], "")),
+    ("share", Share(1, "ü")),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), FITTING)
+def test_what_is_just_within_the_bounds_is_taken_and_fits_the_journal(
+    method: str, answer: Any
+) -> None:
+    rig = crewed()
+    words = Words()
+    words.wishes = [bid(46)]
+    setattr(words, method, answers(answer))
+    rewire(rig, words)
+    effects = rig.refer(20)
+    assert effects
+    assert rig.engine.faults == {}
+    assert all(effect_line(effect.row()) for effect in rig.effects)
+
+
+class Panic(BaseException):
+    """As extensions written in Rust raise it: it is no Exception."""
+
+
+METHODS = ("on_reference", "forget", "estimate", "quotes", "takes", "share")
+
+
+def failing_in(method: str, error: BaseException) -> Rig:
+    rig = crewed()
+    words = Words()
+    words.wishes = [bid(46)]
+    setattr(words, method, broken(error))
+    rewire(rig, words)
+    return rig
+
+
+def provoke(rig: Rig, method: str) -> list[Effect]:
+    if method == "forget":
+        rig.engine.crew.forget("m")
+    return rig.refer(20)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("error", [AssertionError("mine"), SystemExit(3), Panic("unwrap of None")])
+def test_whatever_a_plugin_raises_is_its_fault(method: str, error: BaseException) -> None:
+    told = fault(provoke(failing_in(method, error), method))
+    assert told.role == ROLE_OF.get(method, "fair_value")
+    assert told.why.startswith(f"{type(error).__name__}: {error} (test_crew.py:")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_interrupt_of_the_operator_is_no_plugins_fault(method: str) -> None:
+    rig = failing_in(method, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        provoke(rig, method)
+    assert rig.engine.faults == {}
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Panic("unwrap of None")])
+def test_whatever_a_rule_raises_halts(error: BaseException) -> None:
+    rig = crewed(("days", Rule(error)))
+    told = fault(rig.want(bid(46), ms=10))
+    assert (told.role, told.name, rig.engine.risk.mode) == ("risk_rule", "days", HALT)
+    assert told.why.startswith(f"{type(error).__name__}: {error} (test_crew.py:")
+
+
+def test_interrupt_within_a_rule_goes_on() -> None:
+    rig = crewed(("days", Rule(KeyboardInterrupt())))
+    with pytest.raises(KeyboardInterrupt):
+        rig.want(bid(46), ms=10)
+
+
+@pytest.mark.parametrize("text", ["no file \udcff", "\ud800"])
+def test_text_that_no_journal_can_hold_is_told_with_what_can(text: str) -> None:
+    """An unprintable name of a file is enough to get one."""
+    shown = text.replace("\udcff", "?").replace("\ud800", "?")
+    rig = failing_in("quotes", ValueError(text))
+    told = fault(rig.refer(20))
+    assert told.why.startswith(f"ValueError: {shown} (test_crew.py:")
+    ruled = crewed(("days", Rule(text)))
+    (refused,) = [e for e in ruled.want(bid(46), ms=10) if e.TAG == "refused"]
+    assert (refused.limit, refused.why) == ("rule:days", shown)
+    slow = crewed()
+    assert fault(slow.step(PluginQuarantined(0, "maker", text), 20)).why == shown
+    for each in (rig, ruled, slow):
+        assert all(effect_line(effect.row()) for effect in each.effects)
 
 
 def test_failure_is_told_once_and_ends_with_another_object() -> None:
@@ -240,6 +350,41 @@ def test_shell_takes_out_a_slow_rule_by_name_and_halts() -> None:
     rig.step(ModeSet(0, RUN, "go on"), 30)
     rig.want(bid(46), ms=40)
     assert rig.engine.quoter.refusals == {"rule:slow": 1}
+
+
+@pytest.mark.parametrize("role", ["maker", "risk_rule:slow"])
+@pytest.mark.parametrize(("generation", "hits"), [(0, True), (1, False), (3, True), (4, False)])
+def test_quarantine_is_for_the_generation_that_was_judged(
+    role: str, generation: int, hits: bool
+) -> None:
+    """It may wait behind the swap that replaced whom it means; 0 is of journals before."""
+    rig = crewed(("slow", Rule()))
+    rig.engine.crew.generation = 3
+    effects = rig.step(PluginQuarantined(0, role, "too long", generation), 20)
+    assert ("plugin_faulted" in tags(effects)) is hits
+    kind = role.partition(":")[0]
+    assert rig.engine.faults == ({kind: "too long"} if hits else {})
+    assert (rig.engine.risk.mode == HALT) is (hits and kind == "risk_rule")
+
+
+def test_quarantine_of_an_old_journal_is_anybodys() -> None:
+    old = event_from_row(["plugin_quarantined", 5, "maker", "too long"])
+    assert isinstance(old, PluginQuarantined)
+    assert old.generation == 0
+    row = PluginQuarantined(5, "maker", "too long", 3).row()
+    assert row == ["plugin_quarantined", 5, "maker", "too long", 3]
+    again = event_from_row(row)
+    assert isinstance(again, PluginQuarantined)
+    assert again.row() == row
+
+
+def test_broken_rule_is_known_by_name_until_it_is_replaced() -> None:
+    rig = crewed(("days", Rule()), ("hours", Rule(ValueError("x"))))
+    assert rig.engine.crew.broken_rule() == ""
+    rig.want(bid(46), ms=10)
+    assert rig.engine.crew.broken_rule() == "hours"
+    rewire(rig, rig.words, ("days", Rule()), ("hours", Rule()))
+    assert rig.engine.crew.broken_rule() == ""
 
 
 def test_role_that_is_not_there_is_nobody() -> None:
@@ -293,6 +438,38 @@ def test_rule_that_answers_no_text_halts() -> None:
 def test_what_is_said_of_an_object_has_no_address() -> None:
     said = why_of(ValueError(f"{object()!r} and {object()!r}"))
     assert said == "ValueError: <object object> and <object object>"
+
+
+def test_what_is_said_of_a_plugin_can_be_written() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "odd \udcff"
+
+    assert why_of(ValueError("no file \udcff")) == "ValueError: no file ?"
+    assert wrong_verdict(Odd()) == "expected a text, found odd ?"
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_line_of_a_stopwatch_is_no_place(caller: str) -> None:
+    """A call that does not fit fails in whoever calls: a stopwatch live, the crew in a replay."""
+    place: dict[str, Any] = {}
+    exec(compile("def call(method):\n    method(1)", f"/any/{caller}", "exec"), place)
+
+    def takes_nothing() -> None:
+        raise AssertionError("never called")
+
+    def said(call: Callable[[Any], None], method: Any) -> str:
+        with pytest.raises((TypeError, ZeroDivisionError)) as caught:
+            call(method)
+        trace = caught.value.__traceback__
+        assert trace is not None
+        return why_of(caught.value.with_traceback(trace.tb_next))
+
+    wrong = "test_line_of_a_stopwatch_is_no_place.<locals>.takes_nothing() takes 0 positional"
+    assert said(place["call"], takes_nothing) == f"TypeError: {wrong} arguments but 1 was given"
+    assert said(place["call"], lambda _: 1 / 0).startswith(
+        "ZeroDivisionError: division by zero (test_crew.py:"
+    )
 
 
 def test_error_that_cannot_be_shown_is_named() -> None:

@@ -77,7 +77,7 @@ async def test_plugin_is_switched_to_upgraded_and_rolled_back(
         status, body = await post(
             rig, "/control/reload_strategy", settings={"price_e4": 300}, min_edge_bps=5
         )
-        assert body["maker"]["settings"] == {"price_e4": 300}
+        assert body["maker"]["settings"] == {"price_e4": 300, "size": 5.0}
         await bidding(rig, 300)
 
 

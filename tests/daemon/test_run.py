@@ -1,8 +1,12 @@
 """A whole run over real sockets: data in, quotes out, a clean stop, a journal that replays."""
 
+import json
 from functools import partial
 from pathlib import Path
 
+import polytrade
+from polytrade.catalogue import BUILTIN
+from polytrade.strict import config_digest
 from tests.daemon.rig import Rig, running
 
 
@@ -17,6 +21,7 @@ async def test_daemon_quotes_and_stops_with_nothing_resting(tmp_path: Path) -> N
         quality = rig.engine.quality()
         assert quality["hash_matched"] > 0
         assert quality["hash_mismatched"] == 0
+        says_what_runs(rig)
         await rig.until_async(partial(well, rig), "health ok")
         await rig.stop()
         rig.engine.ledger.check(rig.engine.orders)
@@ -24,3 +29,22 @@ async def test_daemon_quotes_and_stops_with_nothing_resting(tmp_path: Path) -> N
         result = rig.nothing_rests()
         assert result.effect_digest == rig.parts.journal.digest.hexdigest()
         assert result.matches
+
+
+def says_what_runs(rig: Rig) -> None:
+    """The start's log names the lineup and the configuration, so that a restart can be read."""
+    (line,) = [line for line in rig.log.getvalue().splitlines() if '"lineup"' in line]
+    told = json.loads(line)
+    lineup, config = rig.parts.session.lineup, rig.parts.session.config
+    assert told["event"] == "lineup"
+    roles = ("fair_value", "maker", "taker", "allocator")
+    assert {role: told[role] for role in roles} == {
+        "fair_value": config.strategy.fair_value,
+        "maker": config.strategy.maker,
+        "taker": config.strategy.taker,
+        "allocator": config.strategy.allocator,
+    }
+    assert (told["feeds"], told["rules"], told["notifiers"]) == ([], [], [])
+    assert told["plugins"] == dict(lineup.plugins)
+    assert told["plugins"][BUILTIN].startswith(f"{polytrade.__version__}+sha256:")
+    assert (told["generation"], told["config_digest"]) == (1, config_digest(config))

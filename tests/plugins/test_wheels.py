@@ -14,7 +14,7 @@ import attrs
 import httpx2
 import pytest
 
-from tests.plugins.wheels import Environment, build_wheel
+from tests.wheels import Environment, make_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 GLFT = ROOT / "plugins" / "polytrade-glft"
@@ -62,7 +62,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Polytrade and the first versions of two plugins."""
     folder = tmp_path_factory.mktemp("wheels")
     for project in (ROOT, GLFT, MOMENTUM):
-        build_wheel(project, folder)
+        make_wheel(project, folder)
     return folder
 
 
@@ -70,7 +70,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """A fresh environment with polytrade and two plugins from wheels."""
     made = Environment.make(tmp_path_factory.mktemp("fresh") / "venv", wheels)
-    made.pip("install", "--ignore-installed", "polytrade")
+    made.install_polytrade()
     made.pip("install", "polytrade-glft", "polytrade-momentum-taker")
     return made
 
@@ -196,7 +196,7 @@ def test_plugins_from_wheels_are_upgraded_and_rolled_back_while_the_daemon_trade
         assert (first["version"], first["active"]) == ("0.1.0", ["maker/glft"])
         daemon.quotes_finely()
 
-        build_wheel(GLFT, wheels, version="0.2.0", changes=second_version())
+        make_wheel(GLFT, wheels, version="0.2.0", changes=second_version())
         environment.pip("install", "-U", "polytrade-glft")
         assert daemon.reload("/control/reload_plugins")["changed"] == ["glft"]
         assert daemon.plugin("glft")["version"] == "0.1.0"

@@ -42,6 +42,7 @@ from polytrade.notices import (
     usdc_text,
 )
 from polytrade.runtime import notices as runner
+from polytrade.runtime.logs import register_secret
 from polytrade.runtime.notice_fold import NoticeFold
 from polytrade.runtime.notice_queue import QUEUE_MAX
 from polytrade.runtime.notices import Notices
@@ -211,7 +212,8 @@ class Swapped(Event):
     def __init__(self, ts_ns: int) -> None:
         self.ts_ns = ts_ns
         self.generation, self.why = 7, "strategy"
-        self.config, self.plugins = "{}", '{"glft":"1.0.0+sha256:abc"}'
+        self.config = '{"strategy":{"ttl_ms":400},"plugins":{"settings":{"webhook":{"url":"u"}}}}'
+        self.plugins = '{"glft":"1.0.0+sha256:abc"}'
 
 
 class Faulted(Effect):
@@ -226,8 +228,28 @@ def test_swap_and_cut_out_plugin_are_told() -> None:
     desk.fold.observe(Swapped(desk.now_ns), [Faulted()])
     (reload,), (quarantine,) = desk.of("reload"), desk.of("quarantine")
     assert reload.text == "reloaded, generation 7: strategy"
+    assert reload.data == {
+        "ok": True,
+        "generation": 7,
+        "why": "strategy",
+        "sections": ["plugins", "strategy"],
+        "plugins": '{"glft":"1.0.0+sha256:abc"}',
+    }
     assert quarantine.text == "maker glft is cut out: ZeroDivisionError: x"
     assert quarantine.data == {"role": "maker", "name": "glft", "why": "ZeroDivisionError: x"}
+
+
+def test_secret_in_what_the_engine_says_is_hidden() -> None:
+    secret = "fold-secret-0123456789"
+    assert secrets.read_secret("TOKEN", environ={"TOKEN": secret}) == secret
+    register_secret(secret)
+    desk = Desk()
+    desk.put(ModeSet(desk.now_ns, REDUCE, f"no answer from https://h/{secret}"))
+    desk.fold.observe(ClockTicked(desk.now_ns), [Alarmed("late", f"{'x' * 495}{secret}")])
+    (mode,), (alarm,) = desk.of("halt"), desk.of(ALARM)
+    assert mode.text == "reducing only: no answer from https://h/***"
+    assert mode.data["why"] == "no answer from https://h/***"
+    assert alarm.data["detail"] == "x" * 495 + "***"
 
 
 def test_hostile_text_is_made_plain_and_short() -> None:
@@ -496,6 +518,136 @@ async def test_refused_batch_is_given_up_and_counted(autojump_clock) -> None:
     assert recording.calls[1][1] == ["1 notice dropped: a did not take them", "next"]
 
 
+class Panic(BaseException):
+    """As extension modules raise it: Python does not count it as an error."""
+
+
+class Unreadable(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class Quitting(Recording):
+    """Ends as it is told, at its first word and when it listens."""
+
+    commands = True
+
+    def __init__(self, end: BaseException, *, nested: bool = False) -> None:
+        super().__init__()
+        self.end, self.nested, self.lives = end, nested, 0
+
+    async def notify(self, notices: Sequence[Notice], http: Any) -> None:
+        await super().notify(notices, http)
+        if len(self.calls) == 1:
+            await self._quit()
+
+    async def listen(self, operator: Any, http: Any) -> None:
+        self.lives += 1
+        if self.lives == 1:
+            await self._quit()
+        await trio.sleep_forever()
+
+    async def _quit(self) -> None:
+        if not self.nested:
+            raise self.end
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise self.end
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (Panic("lost"), "Panic: lost"),
+        (Unreadable(), "Unreadable: its text cannot be had"),
+        (ValueError("x"), "ValueError: x"),
+    ],
+)
+async def test_notifier_that_ends_in_any_way_is_only_a_failed_one(
+    autojump_clock, end: BaseException, told: str, nested: bool
+) -> None:
+    quitting, other = Quitting(end, nested=nested), Recording()
+    async with office("operator", a=quitting, b=other) as made:
+        made.tell("one")
+        await trio.sleep(3.5)
+        row = made.tasks.row("notifier a")
+        assert (row.state, row.last_error) == ("waiting", f"RetryLater: {told}")
+        assert made.tasks.row("notifier a commands").last_error == f"RetryLater: {told}"
+        await trio.sleep(60)
+        assert made.tasks.row("notifier a").state == "running"
+    assert quitting.texts == ["one", "one"]
+    assert quitting.lives == 2
+    assert other.texts == ["one"]
+
+
+class Stubborn(Recording):
+    """Exits when it is cancelled."""
+
+    async def notify(self, notices: Sequence[Notice], http: Any) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._exit)
+            nursery.start_soon(trio.sleep_forever)
+
+    async def _exit(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise SystemExit(3)
+
+
+async def test_notifier_that_exits_when_it_is_replaced_ends_nothing(autojump_clock) -> None:
+    new = Recording()
+    async with office(a=Stubborn()) as made:
+        made.tell("one")
+        await trio.sleep(4)
+        made.notices.configure({"a": new})
+        await trio.sleep(10)
+        assert made.tasks.row("notifier a").state == "running"
+    assert new.texts == ["one"]
+
+
+@pytest.mark.parametrize("asked", ["soon", float("nan"), 10**400])
+async def test_notifier_that_asks_for_nonsense_is_tried_again(autojump_clock, asked: Any) -> None:
+    recording = Recording(NotifyError("busy", asked))
+    async with office(a=recording) as made:
+        made.tell("one")
+        await trio.sleep(7200)
+        assert made.tasks.row("notifier a").state == "running"
+    assert recording.texts == ["one", "one"]
+
+
+class Contrary(Recording):
+    """Raises at every look."""
+
+    @property
+    def kinds(self) -> Any:
+        raise SystemExit(3)
+
+    @property
+    def commands(self) -> Any:
+        raise ValueError("x")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("x")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+async def test_notifier_that_raises_at_every_look_is_told_all_the_same(autojump_clock) -> None:
+    first, second = Contrary(), Contrary()
+    async with office("operator", a=first) as made:
+        made.tell("one")
+        await trio.sleep(4)
+        made.notices.configure({"a": second})
+        made.tell("two")
+        await trio.sleep(4)
+    assert (first.texts, second.texts) == (["one"], ["two"])
+
+
 async def test_secret_in_an_error_reaches_no_row(autojump_clock) -> None:
     secret = "123456:very-secret-token"
     assert secrets.read_secret("TOKEN", environ={"TOKEN": secret}) == secret
@@ -590,6 +742,22 @@ async def test_stop_delivers_the_last_word_and_waits_for_no_dead_one(autojump_cl
         began_s = trio.current_time()
         await made.notices.finish()
         assert trio.current_time() - began_s == runner.FLUSH_S
+
+
+async def test_alarm_that_no_effect_raises_is_told_without_secrets(autojump_clock) -> None:
+    register_secret("alarm-secret-0123456789")
+    noticed: list[Notice] = []
+
+    class Keeping(Recording):
+        async def notify(self, notices: Sequence[Notice], http: Any) -> None:
+            noticed.extend(notices)
+
+    async with office(a=Keeping()) as made:
+        made.notices.alarm("guard_stuck", "no feed at wss://h/alarm-secret-0123456789")
+        await trio.sleep(10)
+    (notice,) = noticed
+    assert (notice.kind, notice.text) == (ALARM, "guard_stuck: no feed at wss://h/***")
+    assert notice.data == {"name": "guard_stuck", "detail": "no feed at wss://h/***"}
 
 
 async def test_refused_reload_is_told(autojump_clock) -> None:

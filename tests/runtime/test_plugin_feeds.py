@@ -4,7 +4,7 @@ import gc
 import random
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,34 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from polytrade.config import Config, Feeds, Plugins
+from polytrade.config import Config, Feeds, Plugins, Reload
 from polytrade.core.events import (
     Event,
     FeedDown,
     FeedGap,
+    FeedUp,
     OrderFilled,
     ReferenceTicked,
     VolatilityQuoted,
 )
-from polytrade.core.ids import FAST
+from polytrade.core.ids import ANCHOR, FAST
 from polytrade.core.units import SECOND_NS
 from polytrade.errors import ConfigError, PluginError
 from polytrade.lineup import build_lineup, scan
+from polytrade.runtime import budget
+from polytrade.runtime.budget import Budget
 from polytrade.runtime.feeds import ANSWERS_MAX
 from polytrade.runtime.hosts import HostTable
 from polytrade.runtime.inbox import Inbox
 from polytrade.runtime.links import FeedTable
-from polytrade.runtime.plugin_feeds import FEEDS_MAX, UP_S, PluginFeeds, Wanted, wanted_feeds
+from polytrade.runtime.plugin_feeds import (
+    FEEDS_MAX,
+    UP_S,
+    Change,
+    PluginFeeds,
+    Wanted,
+    wanted_feeds,
+)
 from polytrade.runtime.supervise import TaskTable
 from polytrade.testing.sockets import START_NS, FakeNet, Peer, trio_clock
 from polytrade.wire_roles import WireError
@@ -38,7 +48,10 @@ from tests.plugin_projects import SiteFolder, plugin_site
 
 
 class Codec:
-    """A venue whose frames are a price in cents; the frame `raise` breaks the codec."""
+    """A venue whose frames are a price in cents; the frame `raise` breaks the codec.
+
+    `raises` is what that raises, `slow` is called at each frame.
+    """
 
     ping_interval_s = 5.0
     max_age_s = float("inf")
@@ -53,6 +66,8 @@ class Codec:
         self.asked = ["subscribe"]
         self.gives: Any = None
         self.waiting: list[str] = []
+        self.raises: BaseException = KeyError("seq")
+        self.slow: Any = lambda: None
 
     def hello(self) -> list[str]:
         return self.asked
@@ -68,8 +83,11 @@ class Codec:
         return waiting
 
     def decode(self, frame: str | bytes, ts_ns: int, source: str) -> list[Event]:
+        self.slow()
         if frame == "raise":
-            raise KeyError("seq")
+            raise self.raises
+        if frame == "welcome":
+            return []
         if frame == "test":
             self.waiting.append("alive")
             return []
@@ -95,13 +113,30 @@ def wanted(name: str = "alpha", factory: object = Codec, **settings: Any) -> Wan
     )
 
 
+class Net(FakeNet):
+    """Venues that say `welcome` to who connects, unless they are `mute`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mute = False
+
+    async def accept(self) -> Peer:
+        """The venue's end of the next connection."""
+        peer = await super().accept()
+        if not self.mute:
+            await peer.send("welcome")
+        return peer
+
+
 class Stage:
     """The feeds, a fake venue for each, and what reached the inbox."""
 
     def __init__(self, nursery: trio.Nursery, **feeds: Any) -> None:
         clock = trio_clock()
         self.nursery = nursery
-        self.net = FakeNet()
+        self.net = Net()
+        self.quarantined: list[tuple[str, str]] = []
+        self.budget = Budget(Reload(overruns_max=3), lambda *_: pytest.fail("not the engine's"))
         self.inbox = Inbox(clock, 1000)
         self.tasks = TaskTable()
         self.statuses = FeedTable()
@@ -119,8 +154,10 @@ class Stage:
             statuses=self.statuses,
             hosts=self.hosts,
             rng=random.Random(1),
+            budget=self.budget,
             first=first,
         )
+        self.feeds.tell = lambda name, why: self.quarantined.append((name, why))
         self.nursery.start_soon(self.feeds.run)
         await wait_all_tasks_blocked()
 
@@ -130,6 +167,50 @@ class Stage:
         assert await peer.receive() == "subscribe"
         await wait_all_tasks_blocked()
         return peer
+
+    async def accept_all(self, number: int) -> dict[str, Peer]:
+        """The venues' ends of the next connections, by the names of their feeds."""
+        peers = [await self.accept() for _ in range(number)]
+        return {peer.url.removeprefix("wss://").partition(".")[0]: peer for peer in peers}
+
+    async def stage(
+        self, wanted: dict[str, Wanted], new: int, *, anew: bool = False
+    ) -> tuple[Change, list[Peer]]:
+        """Stage these, of which `new` connect: the change, and the venues' ends in that order."""
+        changes: list[Change] = []
+
+        async def stage() -> None:
+            changes.append(await self.feeds.stage(wanted, anew=anew))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage)
+            peers = [await self.accept() for _ in range(new)]
+        return changes[0], peers
+
+    async def swap(self, wanted: dict[str, Wanted], new: int = 0, **how: bool) -> list[Peer]:
+        """Run these from now on, of which `new` connect; the venues' ends in that order."""
+        change, peers = await self.stage(wanted, new, **how)
+        change.commit()
+        await wait_all_tasks_blocked()
+        return peers
+
+    async def refused(self, wanted: dict[str, Wanted], new: int, *frames: str) -> PluginError:
+        """Why these cannot be run, of which `new` connect and are sent these frames."""
+        caught: list[PluginError] = []
+
+        async def swap() -> None:
+            with pytest.raises(PluginError) as found:
+                await self.feeds.swap(wanted)
+            caught.append(found.value)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(swap)
+            for _ in range(new):
+                peer = await self.accept()
+                for frame in frames:
+                    await peer.send(frame)
+        await wait_all_tasks_blocked()
+        return caught[0]
 
     def events(self) -> list[str]:
         """What reached the inbox since the last look."""
@@ -194,7 +275,7 @@ async def test_feed_without_a_coin_is_off(stage: Stage, autojump_clock: MockCloc
     it.codec.asked = []  # type: ignore[attr-defined]
     await stage.run({"alpha": it})
     assert stage.net.opened == 0 and stage.rows() == ([], [])
-    await stage.feeds.swap({"alpha": it})
+    await stage.swap({"alpha": it})
     assert stage.feeds.names() == []
 
 
@@ -297,6 +378,10 @@ def volatility(sigma: Any, **changes: Any) -> VolatilityQuoted:
     return event
 
 
+def gap(market: str = "", reason: str = "sequence_gap") -> FeedGap:
+    return FeedGap(START_NS, "alpha/0", market, reason)
+
+
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
@@ -309,9 +394,17 @@ def volatility(sigma: Any, **changes: Any) -> VolatilityQuoted:
         ([tick(price_e8=1.5)], "expected whole numbers from 0"),
         ([tick(price_e8=-1)], "expected whole numbers from 0"),
         ([tick(venue_ts_ns=2**63)], "expected whole numbers from 0"),
-        ([tick(symbol=None)], "expected texts, found (None,)"),
+        ([tick(symbol=None)], "expected a text of at most 64 characters as symbol, found None"),
         ([tick(kind=9)], "expected a kind of tick, found 9"),
         ([FeedGap(START_NS, "polymarket.market/0", "", "x")], "expected 'alpha/0' as its source"),
+        ([tick(symbol="B" * 65)], "expected a text of at most 64 characters as symbol, found 'BBB"),
+        ([tick(symbol="\ud800")], "64 characters as symbol, found '\\ud800'"),
+        ([volatility(0.5, symbol="\ud800")], "VolatilityQuoted: expected a text of at most 64"),
+        ([gap(reason="x" * 201)], "expected a text of at most 200 characters as reason, found 'x"),
+        ([gap(reason="\udcff")], "200 characters as reason"),
+        ([gap(market="0" * 67)], "expected a text of at most 66 characters as market"),
+        ([tick(kind=True)], "expected a kind of tick, found True"),
+        ([tick(symbol=f"S{n}") for n in range(257)], "expected at most 256 symbols of a feed"),
         ([volatility(float("nan"))], "expected a finite sigma, found nan"),
         ([volatility(1)], "expected a finite sigma, found 1"),
         ([volatility(0.5, expiry_ns=1.0)], "expected whole numbers from 0"),
@@ -335,8 +428,11 @@ async def test_events_that_would_harm_the_engine_never_reach_it(
 
 async def test_events_of_a_good_feed_pass(stage: Stage, autojump_clock: MockClock) -> None:
     it = wanted()
-    gap = FeedGap(START_NS, "alpha/0", "", "sequence_gap")
-    it.codec.gives = [tick(), volatility(0.5), gap]  # type: ignore[attr-defined]
+    it.codec.gives = [  # type: ignore[attr-defined]
+        tick(symbol="S" * 64),
+        volatility(0.5, symbol="\U0001f4a9"),
+        gap("0x" + "f" * 64, "r" * 200),
+    ]
     await stage.run({"alpha": it})
     peer = await stage.accept()
     await peer.send("given")
@@ -344,8 +440,196 @@ async def test_events_of_a_good_feed_pass(stage: Stage, autojump_clock: MockCloc
     assert stage.events()[1:] == [
         "reference_ticked alpha 5",
         "volatility_quoted alpha",
-        "feed_gap alpha/0: sequence_gap",
+        f"feed_gap alpha/0: {'r' * 200}",
     ]
+
+
+async def test_symbols_are_counted_over_the_connections_of_a_feed(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    it = wanted()
+    codec: Any = it.codec
+    await stage.run({"alpha": it})
+    peer = await stage.accept()
+    codec.gives = [tick(symbol=f"S{n}") for n in range(256)]
+    for _ in range(2):
+        await peer.send("given")
+    await wait_all_tasks_blocked()
+    assert len(stage.events()) == 1 + 2 * 256
+    codec.gives = [tick(symbol="another")]
+    await peer.send("given")
+    peer = await stage.accept()
+    assert stage.events()[0] == (
+        "feed_down alpha/0: codec: ValueError: expected at most 256 symbols of a feed"
+    )
+    await peer.send("4800")
+    await peer.wait_closed()
+
+
+async def test_engine_has_events_of_its_own(stage: Stage, autojump_clock: MockClock) -> None:
+    it = wanted()
+    codec: Any = it.codec
+    codec.gives = [tick()]
+    await stage.run({"alpha": it})
+    peer = await stage.accept()
+    await peer.send("given")
+    await wait_all_tasks_blocked()
+    codec.gives[0].price_e8 = 7
+    codec.gives.clear()
+    assert stage.events() == ["feed_up alpha/0", "reference_ticked alpha 5"]
+
+
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SystemExit(3), "codec: SystemExit: 3"),
+        (ValueError("\udcff is no file"), "is no file"),
+        (ValueError("x" * 10_000), "codec: ValueError: " + "x" * 181),
+        (ExceptionGroup("two", [ValueError("x")]), "codec: ExceptionGroup: two (1 sub-exception)"),
+        (Unsayable(), "codec: Unsayable"),
+    ],
+)
+async def test_whatever_a_codec_raises_ends_its_connection_alone(
+    stage: Stage, autojump_clock: MockClock, error: BaseException, told: str
+) -> None:
+    it = wanted()
+    it.codec.raises = error  # type: ignore[attr-defined]
+    await stage.run({"alpha": it})
+    peer = await stage.accept()
+    await peer.send("raise")
+    await stage.accept()
+    _, down, up = stage.events()
+    assert down.startswith("feed_down alpha/0: codec: ") and told in down
+    assert (len(down.encode()) <= 19 + 200, up) == (True, "feed_up alpha/0")
+    (status,) = stage.statuses.rows()
+    assert len(status.last_error.encode()) <= 200
+
+
+async def test_texts_of_a_wire_error_are_plain_and_bounded(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    class Odd(WireError):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    it = wanted()
+    it.codec.raises = Odd("x", "\ud800" * 1_000)  # type: ignore[attr-defined]
+    await stage.run({"alpha": it})
+    peer = await stage.accept()
+    await peer.send("raise")
+    await wait_all_tasks_blocked()
+    assert stage.events() == ["feed_up alpha/0", "feed_gap alpha/0: malformed"]
+    (status,) = stage.statuses.rows()
+    assert status.last_error == ("alpha/0: " + "?" * 400)[:200]
+    assert status.quarantine[0].reason == "?" * 400
+
+
+@pytest.mark.parametrize("method", ["hello", "reset", "answers"])
+async def test_codec_that_leaves_is_tried_again_and_the_others_run_on(
+    stage: Stage, autojump_clock: MockClock, method: str
+) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    it = wanted()
+    if method == "answers":  # asked after the welcome
+        it.codec.answers = leave  # type: ignore[attr-defined]
+    await stage.run({"alpha": it, "beta": wanted("beta")})
+    peers = await stage.accept_all(2)
+    setattr(it.codec, method, leave)
+    if method != "answers":
+        await peers["alpha"].send("raise")
+    await peers["alpha"].wait_closed()
+    await trio.sleep(2.5)
+    row = stage.tasks.row("alpha/0")
+    assert row.state != "failed" and "alpha/0: codec: SystemExit: 3" in row.last_error
+    await peers["beta"].send("4800")
+    await wait_all_tasks_blocked()
+    assert stage.events()[-1] == "reference_ticked beta 4800000000"
+
+
+@pytest.mark.parametrize("method", ["hello", "ping"])
+async def test_codec_that_leaves_before_it_runs_refuses_the_reload(
+    stage: Stage, autojump_clock: MockClock, method: str
+) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    await stage.run()
+    it = wanted()
+    setattr(it.codec, method, leave)
+    error = await stage.refused({"alpha": it}, 0)
+    assert (error.step, error.reason) == ("feeds", "'alpha': SystemExit: 3")
+
+
+# -- the time budget -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def overrun(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """What a slow codec does: 3 ms pass, all of them its own."""
+    now_ns = [0]
+
+    def pass_3_ms() -> None:
+        now_ns[0] += 3_000_000
+
+    monkeypatch.setattr(budget, "perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr(budget, "_owed_ns", lambda took_ns, *_: took_ns)
+    return pass_3_ms
+
+
+async def test_feed_that_takes_too_long_again_and_again_rests_until_it_is_made_anew(
+    stage: Stage, autojump_clock: MockClock, overrun: Callable[[], None]
+) -> None:
+    slow = wanted()
+    slow.codec.slow = overrun  # type: ignore[attr-defined]
+    await stage.run({"alpha": slow, "beta": wanted("beta")})
+    peers = await stage.accept_all(2)
+    stage.events()
+    # With the welcome: one makes it suspect, three are counted, and that one is not told.
+    for _ in range(3):
+        await peers["alpha"].send("4800")
+        await wait_all_tasks_blocked()
+    *told, down = stage.events()
+    assert told == ["reference_ticked alpha 4800000000"] * 2
+    assert down.startswith(
+        "feed_down alpha/0: codec: OutOfService: 3 calls within 60 s took longer"
+    )
+    ((name, why),) = stage.quarantined
+    assert name == "alpha" and why.startswith("3 calls within 60 s took longer than 2000 us, ")
+    assert stage.feeds.faults() == {"alpha": why}
+    await trio.sleep(600)
+    row = stage.tasks.row("alpha/0")
+    assert (row.state, row.last_error) == ("parked", f"OutOfService: {why}")
+    assert (stage.net.opened, stage.budget.quarantined, len(stage.quarantined)) == (2, 1, 1)
+
+    change, _ = await stage.stage({"alpha": slow, "beta": wanted("beta")}, 0)
+    change.commit()  # of something else: it rests on
+    assert stage.feeds.faults() == {"alpha": why}
+    slow.codec.slow = lambda: None  # type: ignore[attr-defined]
+    (peer,) = await stage.swap({"alpha": slow, "beta": wanted("beta")}, 1, anew=True)
+    assert (stage.feeds.faults(), stage.rows()[0]) == ({}, ["alpha/1", "beta/0"])
+    await peer.send("4900")
+    await wait_all_tasks_blocked()
+    assert stage.events()[-2:] == ["feed_up alpha/1", "reference_ticked alpha 4900000000"]
+
+
+async def test_new_feed_that_takes_too_long_refuses_the_reload(
+    stage: Stage, autojump_clock: MockClock, overrun: Callable[[], None]
+) -> None:
+    await stage.run()
+    slow = wanted()
+    slow.codec.slow = overrun  # type: ignore[attr-defined]
+    stage.net.down["wss://beta.example/ws"] = "no route"
+    two = {"alpha": slow, "beta": wanted("beta")}
+    error = await stage.refused(two, 1, "4800", "4800", "4800")
+    assert "'alpha' is not up within 5 s: OutOfService: 3 calls within" in error.reason
+    assert (stage.quarantined, stage.events()) == ([], [])
 
 
 # -- replacing -----------------------------------------------------------------------------------
@@ -357,8 +641,7 @@ async def test_new_feed_is_up_before_the_old_one_goes(
     await stage.run({"alpha": wanted()})
     old = await stage.accept()
     stage.events()
-    change = await stage.feeds.stage({"alpha": wanted(depth=2)})
-    new = await stage.accept()
+    change, (new,) = await stage.stage({"alpha": wanted(depth=2)}, 1)
     await old.send("4700")
     await wait_all_tasks_blocked()
     change.commit()
@@ -367,14 +650,13 @@ async def test_new_feed_is_up_before_the_old_one_goes(
     await new.send("4800")
     await wait_all_tasks_blocked()
     assert stage.events() == [
-        "feed_up alpha/1",
         "reference_ticked alpha 4700000000",
+        "feed_up alpha/1",
         "feed_down alpha/0: stopped",
         "reference_ticked alpha 4800000000",
     ]
     assert stage.rows() == (["alpha/1"], ["alpha/1"])
-    await stage.feeds.swap({"alpha": wanted(depth=3)})
-    await wait_all_tasks_blocked()
+    await stage.swap({"alpha": wanted(depth=3)}, 1)
     assert stage.rows() == (["alpha/0"], ["alpha/0"])
 
 
@@ -385,12 +667,13 @@ async def test_unchanged_feed_is_not_touched_and_its_codec_is_named(
     await stage.run({"alpha": first})
     await stage.accept()
     again = {"alpha": wanted(), "beta": wanted("beta")}
-    assert stage.feeds.unchanged(again) == {"alpha": first.codec}
-    await stage.feeds.swap(again)
-    await wait_all_tasks_blocked()
+    change, _ = await stage.stage(again, 1)
+    assert change.codecs == {"alpha": first.codec}
+    change.commit()
     assert stage.events() == ["feed_up alpha/0", "feed_up beta/0"]
     assert stage.net.opened == 2
-    assert stage.feeds.unchanged({"alpha": wanted()}) == {"alpha": first.codec}
+    change, _ = await stage.stage({"alpha": wanted()}, 0)
+    assert change.codecs == {"alpha": first.codec}
 
 
 @pytest.mark.parametrize(
@@ -406,9 +689,9 @@ async def test_other_code_or_settings_make_another_feed(
     stage: Stage, autojump_clock: MockClock, other: Wanted
 ) -> None:
     await stage.run({"alpha": wanted()})
-    assert stage.feeds.unchanged({"alpha": other}) == {}
-    await stage.feeds.swap({"alpha": other})
-    assert stage.net.opened == 2
+    await stage.accept()
+    change, _ = await stage.stage({"alpha": other}, 1)
+    assert (change.codecs, stage.net.opened) == ({}, 2)
 
 
 async def test_feed_no_longer_wanted_is_stopped_and_forgotten(
@@ -417,8 +700,7 @@ async def test_feed_no_longer_wanted_is_stopped_and_forgotten(
     await stage.run({"alpha": wanted(), "beta": wanted("beta")})
     await wait_all_tasks_blocked()
     stage.events()
-    await stage.feeds.swap({"beta": wanted("beta")})
-    await wait_all_tasks_blocked()
+    await stage.swap({"beta": wanted("beta")})
     assert stage.events() == ["feed_down alpha/0: stopped"]
     assert stage.rows() == (["beta/0"], ["beta/0"])
 
@@ -430,12 +712,9 @@ async def test_new_feed_that_is_not_up_in_time_changes_nothing(
     old = await stage.accept()
     stage.net.down["wss://gamma.example/ws"] = "no route"
     began_s = trio.current_time()
-    with pytest.raises(PluginError) as caught:
-        await stage.feeds.swap(
-            {"alpha": wanted(depth=2), "beta": wanted("beta"), "gamma": wanted("gamma")}
-        )
+    three = {"alpha": wanted(depth=2), "beta": wanted("beta"), "gamma": wanted("gamma")}
+    error = await stage.refused(three, 2)
     assert trio.current_time() - began_s == UP_S
-    error = caught.value
     assert (error.name, error.version, error.step) == ("demo", "1.0.0", "feeds")
     assert error.reason == (
         "'gamma' is not up within 5 s: FeedLost: gamma/0: not connected: no route"
@@ -448,7 +727,7 @@ async def test_new_feed_that_is_not_up_in_time_changes_nothing(
     await wait_all_tasks_blocked()
     assert stage.events() == ["reference_ticked alpha 4800000000"]
     del stage.net.down["wss://gamma.example/ws"]
-    await stage.feeds.swap({"gamma": wanted("gamma")})
+    await stage.swap({"gamma": wanted("gamma")}, 1)
     assert stage.feeds.names() == ["gamma"]
 
 
@@ -462,22 +741,141 @@ async def test_swap_cancelled_midway_changes_nothing(
     await wait_all_tasks_blocked()
     assert stage.feeds.names() == ["alpha"]
     assert stage.rows() == (["alpha/0"], ["alpha/0"])
-    await stage.feeds.swap({})
+    await stage.swap({})
     assert stage.feeds.names() == []
+
+
+async def test_nothing_that_a_refused_feed_says_reaches_the_inbox(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    await stage.run()
+    before = stage.inbox.statistics()
+    change, (peer,) = await stage.stage({"alpha": wanted()}, 1)
+    await peer.send("4800")
+    await peer.send("nonsense")
+    await wait_all_tasks_blocked()
+    change.abort()
+    await peer.wait_closed()
+    await wait_all_tasks_blocked()
+    assert stage.events() == []
+    assert stage.inbox.statistics() == before
+
+
+async def test_newest_of_what_a_new_feed_said_is_told_when_the_reload_is_in_force(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    it = wanted()
+    codec: Any = it.codec
+    await stage.run()
+    change, (peer,) = await stage.stage({"alpha": it}, 1)
+    for given in (
+        [tick(price_e8=1), volatility(0.5), tick(symbol="ETH", venue_ts_ns=9)],
+        [tick(price_e8=2), tick(kind=ANCHOR), FeedGap(START_NS, "alpha/0", "", "sequence_gap")],
+    ):
+        codec.gives = given
+        await peer.send("given")
+        await wait_all_tasks_blocked()
+    await trio.sleep(2)
+    change.commit()
+    now_ns = START_NS + 2 * SECOND_NS
+    told = [stage.inbox.receive_nowait().row() for _ in range(stage.inbox.depth)]
+    assert told == [
+        ["feed_up", now_ns, "alpha/0"],
+        ["volatility_quoted", now_ns, "alpha", "BTC", 0.5, START_NS + SECOND_NS, 1],
+        ["reference_ticked", now_ns, "ETH", "alpha", FAST, 5, 9],
+        ["reference_ticked", now_ns, "BTC", "alpha", FAST, 2, START_NS],
+        ["reference_ticked", now_ns, "BTC", "alpha", ANCHOR, 5, START_NS],
+    ]
+    assert stage.inbox.statistics().ingest_seq == 5
+    await peer.send("4800")
+    await wait_all_tasks_blocked()
+    assert stage.events() == ["reference_ticked alpha 4800000000"]
+    assert stage.inbox.statistics().ingest_seq == 6
+
+
+async def test_connection_lost_before_the_reload_is_in_force_leaves_nothing_to_tell(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    await stage.run()
+    change, (peer,) = await stage.stage({"alpha": wanted()}, 1)
+    await peer.send("4800")
+    await wait_all_tasks_blocked()
+    await peer.break_off()
+    await wait_all_tasks_blocked()
+    change.commit()
+    assert stage.events() == []
+    peer = await stage.accept()
+    await peer.send("4900")
+    await wait_all_tasks_blocked()
+    assert stage.events() == ["feed_up alpha/0", "reference_ticked alpha 4900000000"]
+
+
+async def test_what_was_kept_back_finds_a_full_inbox(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    await stage.run()
+    change, (peer,) = await stage.stage({"alpha": wanted()}, 1)
+    await peer.send("4800")
+    await wait_all_tasks_blocked()
+    while stage.inbox.depth < stage.inbox.capacity:
+        stage.inbox.put(FeedUp(stage.inbox.now_ns(), "other/0"))
+    change.commit()
+    assert stage.events()[-2:] == ["feed_up alpha/0", "feed_gap alpha/0: inbox_full"]
+
+
+async def test_connection_on_which_nothing_readable_comes_is_not_up(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    await stage.run()
+    stage.net.mute = True
+    error = await stage.refused({"alpha": wanted()}, 1)
+    assert error.reason == (
+        "'alpha' is not up within 5 s: it is connected, and nothing readable was heard"
+    )
+    error = await stage.refused({"alpha": wanted()}, 1, "nonsense")
+    assert error.reason == (
+        "'alpha' is not up within 5 s: alpha/0: expected cents, found 'nonsense'"
+    )
+    assert stage.events() == []
+
+
+async def test_hosts_of_feeds_that_are_gone_are_forgotten(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    def hosts() -> list[tuple[str, bool | None]]:
+        return [(row.host, row.reachable) for row in stage.hosts.rows()]
+
+    stage.hosts.name("https://other.example/")
+    await stage.run({"alpha": wanted()})
+    await stage.accept()
+    stage.net.down["wss://beta.example/ws"] = "no route"
+    with pytest.raises(PluginError):
+        await stage.feeds.swap({"alpha": wanted(), "beta": wanted("beta")})
+    assert ("beta.example", False) in hosts()
+    await wait_all_tasks_blocked()
+    assert hosts() == [("other.example", None), ("alpha.example", True)]
+    stage.net.down["wss://alpha.example/ws"] = "no route"
+    with pytest.raises(PluginError):
+        await stage.feeds.swap({"alpha": wanted(depth=2)})
+    await wait_all_tasks_blocked()  # another feed of ours is connected there
+    assert hosts() == [("other.example", None), ("alpha.example", None)]
+    await stage.swap({})
+    assert hosts() == [("other.example", None)]
 
 
 async def test_staged_change_waits_for_commit_or_abort(
     stage: Stage, autojump_clock: MockClock
 ) -> None:
     await stage.run({"alpha": wanted()})
-    change = await stage.feeds.stage({"beta": wanted("beta")})
+    await stage.accept()
+    change, _ = await stage.stage({"beta": wanted("beta")}, 1)
     assert stage.feeds.names() == ["alpha"]
     assert stage.rows()[1] == ["alpha/0", "beta/0"]
     change.abort()
     change.commit()
     await wait_all_tasks_blocked()
     assert stage.rows()[1] == ["alpha/0"]
-    change = await stage.feeds.stage({"beta": wanted("beta")})
+    change, _ = await stage.stage({"beta": wanted("beta")}, 1)
     change.commit()
     change.abort()
     await wait_all_tasks_blocked()
@@ -489,13 +887,11 @@ async def test_rollback_runs_a_codec_again_that_was_retired(
 ) -> None:
     first, second = wanted(), wanted(depth=2)
     await stage.run({"alpha": first})
-    await stage.feeds.swap({"alpha": second})
-    await stage.feeds.swap({"alpha": first})
-    await wait_all_tasks_blocked()
+    await stage.accept()
+    await stage.swap({"alpha": second}, 1)
+    (peer,) = await stage.swap({"alpha": first}, 1)
     stage.events()
-    for _ in range(2):
-        await (await stage.accept()).wait_closed()
-    await (await stage.accept()).send("4800")
+    await peer.send("4800")
     await wait_all_tasks_blocked()
     assert stage.events() == ["reference_ticked alpha 4800000000"]
 
@@ -505,10 +901,8 @@ async def test_retired_codecs_are_freed(stage: Stage, autojump_clock: MockClock)
     gone = weakref.ref(first.codec)
     await stage.run({"alpha": first})
     await (await stage.accept()).send("4800")
-    await stage.feeds.swap({"alpha": wanted(depth=2)})
+    await stage.swap({"alpha": wanted(depth=2)}, 1)
     del first
-    await wait_all_tasks_blocked()
-    await stage.accept()
     stage.events()
     gc.collect()
     assert gone() is None
@@ -601,6 +995,7 @@ async def test_feed_of_an_installed_plugin_runs(
 ) -> None:
     site.install("demo", PLUGIN)
     config = Config(plugins=Plugins(feeds=("alpha",)))
+    stage.net.mute = True
     await stage.run(wanted_feeds(build_lineup(config), config))
     await stage.accept()
     assert stage.events() == ["feed_up alpha/0"]

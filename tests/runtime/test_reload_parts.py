@@ -13,20 +13,19 @@ import trio
 from polytrade.catalogue import scan
 from polytrade.config import Config, Reload
 from polytrade.core.units import ONE_E6
-from polytrade.errors import ConfigError, PluginError, Problem
+from polytrade.errors import PluginError
 from polytrade.lineup import Catalogue, build_lineup
 from polytrade.runtime import budget as budget_module
 from polytrade.runtime.budget import Budget, Watched
 from polytrade.runtime.guard import Standing
 from polytrade.runtime.reload_history import KEPT_MAX, ROWS_MAX, History, Kept, Outcome
 from polytrade.runtime.reload_plan import (
-    Refused,
     plan,
     possible_kinds,
-    refusal_of,
     reloaded_config,
     wanted_config,
 )
+from polytrade.runtime.reload_refusals import Refused
 from polytrade.runtime.reload_requests import (
     ENDPOINTS,
     ReloadRefused,
@@ -81,22 +80,6 @@ def test_values_that_do_not_fit_those_in_force_are_refused_by_their_field() -> N
     zero = {"taker_weight": 0.0, "maker_weight": 0.0, "arb_weight": 0.0}
     with pytest.raises(Refused, match="a weight above 0"):
         wanted_config(BASE, asked("allocator", patch=zero), None)
-
-
-@pytest.mark.parametrize(
-    ("path", "step", "field"),
-    [
-        ("plugins.settings.glft.gamma", "settings", "settings.gamma"),
-        ("strategy.maker", "find", "strategy.maker"),
-        ("strategy.min_edge_bps", "", "min_edge_bps"),
-        ("strategy.half_spread", "", "strategy.half_spread"),
-        ("", "", ""),
-    ],
-)
-def test_refusal_names_step_and_field(path: str, step: str, field: str) -> None:
-    refusal = refusal_of(ConfigError(Problem("m", path)), asked("strategy"))
-    assert (refusal.step, refusal.field) == (step, field)
-    assert refusal.code == ("reload_failed" if step else "invalid_value")
 
 
 def test_directory_changes_what_may_be_reloaded_and_keeps_the_rest() -> None:

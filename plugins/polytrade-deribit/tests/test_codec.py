@@ -63,6 +63,22 @@ def test_options_at_the_money_are_told() -> None:
     assert (event.symbol, event.sigma) == ("ETH", 0.7)
 
 
+def test_horizon_and_nearest_expiry_are_those_of_the_settings() -> None:
+    marks = (index(90_000.0), chain({1: {90_000: 0.4}, 2: {90_000: 0.6}}))
+    (far,) = feed(made(horizon_h=48.0), *marks)
+    assert (far.sigma, far.expiry_ns) == (0.6, NOW + 2 * 86_400 * SECOND)
+    (late,) = feed(made(horizon_h=1.0, least_h=25.0), *marks)
+    assert (late.sigma, late.expiry_ns) == (0.6, NOW + 2 * 86_400 * SECOND)
+
+
+def test_absurd_marks_are_left_out_and_counted() -> None:
+    codec = made()
+    assert feed(codec, index(90_000.0), chain({1: {90_000: 10.01}})) == []
+    (event,) = feed(codec, chain({1: {90_000: 10.0}}))
+    assert event.sigma == 10.0
+    assert codec.counts["mark_left_out"] > 0
+
+
 def test_a_volatility_is_told_on_change_and_every_so_often() -> None:
     codec = made(change=0.01, every_s=30.0)
     told = []

@@ -77,6 +77,15 @@ def test_call_and_put_of_a_strike_count_alike() -> None:
     assert quote is not None and quote.sigma == pytest.approx(0.42)
 
 
+def test_time_is_that_of_the_newest_mark() -> None:
+    for first_s, second_s in ((1, 2), (2, 1)):
+        made = surface(index=90_000.0)
+        put(made, 20, (88_000, 0.5), ts_ns=NOW + first_s * SECOND)
+        put(made, 20, (92_000, 0.5), ts_ns=NOW + second_s * SECOND)
+        quote = made.quote(NOW + 2 * SECOND)
+        assert quote is not None and quote.venue_ms == NOW // 10**6 + 2_000
+
+
 def test_total_variance_is_linear_between_two_expiries() -> None:
     made = surface(horizon_h=12)
     put(made, 8, (90_000, 0.40))
@@ -103,6 +112,11 @@ def test_beyond_the_expiries_the_nearest_one_speaks(
 def test_expiry_that_is_too_near_is_left_out() -> None:
     made = surface(least_h=2)
     put(made, 1.99, (90_000, 2.5))
+    assert made.quote(NOW) is None
+    put(made, 2, (90_000, 1.5))
+    assert made.quote(NOW) == Quote(1.5, NOW + 2 * HOUR, NOW // 10**6)
+    made = surface(least_h=2.01)
+    put(made, 2, (90_000, 1.5))
     assert made.quote(NOW) is None
     put(made, 26, (90_000, 0.5))
     assert made.quote(NOW) == Quote(0.5, NOW + 26 * HOUR, NOW // 10**6)

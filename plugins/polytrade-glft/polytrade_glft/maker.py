@@ -117,18 +117,16 @@ class GlftMaker:
         shares = base_e6 / units.ONE_E6
         fair, tick = view.estimate.fair, view.market.book.tick_e4
         bid_e4, ask_e4 = self._prices(view, net, shares)
-        jump = view.reference.jump_bps() if view.reference is not None else 0.0
-        if view.market.spec.condition == "below":
-            jump = -jump
+        bid_safe, ask_safe = self._safe_sides(view)
         wishes: list[Wish] = []
         below = above = -1.0
-        if tick <= bid_e4 < units.ONE_E4 and jump > -self.jump_bps and net < self.max_shares:
+        if bid_safe and tick <= bid_e4 < units.ONE_E4 and net < self.max_shares:
             bid = bid_e4 / units.ONE_E4
             edge = (fair - bid) / bid * 1e4
             if edge >= view.min_edge_bps:
                 wishes.append(bid_wish(view, bid_e4, base_e6, edge))
                 below = fair - bid
-        if 0 < ask_e4 <= units.ONE_E4 - tick and jump < self.jump_bps and -net < self.max_shares:
+        if ask_safe and 0 < ask_e4 <= units.ONE_E4 - tick and -net < self.max_shares:
             ask = ask_e4 / units.ONE_E4
             edge = (ask - fair) / ask * 1e4
             if edge >= view.min_edge_bps:
@@ -137,6 +135,17 @@ class GlftMaker:
         if wishes:
             self._intensity.stand(name, net, below, above, shares, view.ts_ns)
         return wishes, "" if wishes else "no_quote_edge"
+
+    def _safe_sides(self, view: View) -> tuple[bool, bool]:
+        """Whether a jump of the reference leaves the bid and the ask alone; where it is not known
+        which of them it threatens (a range), neither.
+        """
+        jump = view.reference.jump_bps() if view.reference is not None else 0.0
+        way = view.market.direction
+        if way == 0:
+            calm = abs(jump) < self.jump_bps
+            return calm, calm
+        return jump * way > -self.jump_bps, jump * way < self.jump_bps
 
     def _prices(self, view: View, net: float, shares: float) -> tuple[int, int]:
         """The wanted bid and ask of YES: on the grid, away from fair value, not through the book.

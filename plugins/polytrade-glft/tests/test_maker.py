@@ -46,6 +46,7 @@ def test_prices_are_rounded_away_from_fair_value() -> None:
 
 def test_quotes_never_cross_the_book() -> None:
     assert quotes(make(), testing.view(0.60)) == [(YES, BUY, 5_300, 10), (NO, BUY, 3_900, 10)]
+    assert quotes(make(), testing.view(0.40)) == [(YES, BUY, 3_900, 10), (NO, BUY, 5_300, 10)]
 
 
 def test_join_stays_behind_the_touch() -> None:
@@ -128,13 +129,24 @@ def test_a_full_position_is_not_added_to() -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "price", "side"),
-    [("updown", 60_060.0, YES), ("updown", 59_940.0, NO), ("below", 60_060.0, NO)],
+    ("condition", "price", "sides"),
+    [
+        ("updown", 60_060.0, [YES]),
+        ("updown", 59_940.0, [NO]),
+        ("above", 60_060.0, [YES]),
+        ("below", 60_060.0, [NO]),
+        ("range", 60_060.0, []),
+        ("range", 59_940.0, []),
+        ("range", 60_006.0, [YES, NO]),
+    ],
 )
-def test_a_jump_pulls_the_threatened_side(condition: str, price: float, side: int) -> None:
+def test_a_jump_pulls_the_threatened_side(condition: str, price: float, sides: list[int]) -> None:
+    """4 bps are 24 USDC; which side of a range is threatened is not known: both are pulled."""
     reference = testing.reference((59.7, 60_000.0), (59.9, price))
     view = testing.view(0.5, testing.market(condition=condition), reference=reference)
-    assert [token for token, _, _, _ in quotes(make(), view)] == [side]
+    wishes, why = make().quotes(view)
+    assert [wish.token for wish in wishes] == sides
+    assert why == ("" if sides else "no_quote_edge")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ STATE: Final = 1
 FEE_PROBE_E6: Final = 1_000 * units.ONE_E6
 """Shares over which a fee per share is measured: its rounding is then far below a basis point."""
 SIDE_SHARE: Final = 0.5
-"""Part of the better side's Kelly fraction from which the other side is a bet as well."""
-LEAST: Final = 1e-6
-"""A share that the engine raises to the market's smallest order."""
+"""Part of the better side's bet, in shares, from which the other side is a bet as well."""
 NO_BET: Final = "kelly"
 NO_WORD: Final = "fair_value"
 DRAWDOWN: Final = "drawdown"
@@ -32,13 +30,6 @@ class MultiKelly:
     capital_fraction_kelly: float = setting(0.35, "part of the Kelly size", ge=0.01, le=1)
     variance_penalty_lambda: float = setting(
         0.25, "weight of the markouts' spread against a size", ge=0, le=5
-    )
-    base_shares: float = setting(
-        10.0,
-        "shares of a whole order: the larger of strategy.base_quote_size and taker.base_size",
-        unit="shares",
-        ge=0.01,
-        le=1_000_000,
     )
     asset_correlation: float = setting(0.8, "correlation of the returns of two assets", ge=-1, le=1)
     hedge_credit: float = setting(
@@ -65,9 +56,8 @@ class MultiKelly:
     def share(self, view: View, portfolio: Portfolio) -> Share:
         """What is wanted of the model's side, or of the fuller of both where both are bets.
 
-        Nothing when that is less than the market's smallest order: it would be more than Kelly. But
-        a position at its full size, which a maker can only bring down by quoting, is quoted with
-        the smallest order until it is one such order too large.
+        Nothing when that is less than the market's smallest order: it would be more than Kelly.
+        What brings a position down needs no share: the engine lets it through whole.
         """
         self._peak_e6 = max(self._peak_e6, portfolio.equity_e6)
         if not view.estimate.ok:
@@ -78,22 +68,16 @@ class MultiKelly:
             return Share(0.0, DRAWDOWN)
         bankroll = max(portfolio.equity_e6, 0) / units.ONE_E6 * calm
         bankroll *= self.capital_fraction_kelly * (1.0 - self._penalty(view))
-        sides = [(token, *self._bet(view, token)) for token in (YES, NO)]
-        least = max(fraction for _, fraction, _ in sides) * SIDE_SHARE
+        bets = {token: bankroll * self._bet(view, token) for token in (YES, NO)}
+        least = max(bets.values()) * SIDE_SHARE
         if least <= 0.0:
             return Share(0.0, NO_BET)
         held = self._held(view, portfolio)
-        wanted = [
-            bankroll * fraction / price - held[token]
-            for token, fraction, price in sides
-            if fraction >= least
-        ]
-        smallest = view.market.spec.min_size_e6 / units.ONE_E6
-        if min(wanted) >= smallest:
-            return Share(min(min(wanted) / self.base_shares, 1.0))
-        if max(wanted) >= smallest and min(wanted) > -smallest and _holds(view):
-            return Share(LEAST)
-        return Share(0.0, NO_BET)
+        wanted = min(bet - held[token] for token, bet in bets.items() if bet >= least)
+        if wanted < view.market.spec.min_size_e6 / units.ONE_E6:
+            return Share(0.0, NO_BET)
+        wish = portfolio.wish_e6 / units.ONE_E6
+        return Share(wanted / wish if wanted < wish else 1.0)
 
     def standard_error(self, view: View) -> float:
         """How far the fair value may be off: two doubts and the volatility's, as if independent."""
@@ -102,11 +86,13 @@ class MultiKelly:
         volatile = model.volatility_doubt(estimate.fair, self.volatility_error)
         return float((self.doubt**2 + unsure**2 + volatile**2) ** 0.5)
 
-    def _bet(self, view: View, token: int) -> tuple[float, float]:
-        """The shrunk Kelly fraction of a token, and the price it is reckoned at."""
+    def _bet(self, view: View, token: int) -> float:
+        """Shares of a token that the shrunk Kelly fraction buys for 1 USDC of bankroll."""
         worth, price = worth_of(view, token), bet_price(view, token)
-        shrunk = model.shrinkage(worth - price, self.standard_error(view))
-        return model.kelly_fraction(worth, price) * shrunk, price
+        fraction = model.kelly_fraction(worth, price)
+        if fraction <= 0.0:
+            return 0.0
+        return fraction * model.shrinkage(worth - price, self.standard_error(view)) / price
 
     def _penalty(self, view: View) -> float:
         """What the spread of the market's markouts takes off, as the built-in allocators do it."""
@@ -132,12 +118,6 @@ class MultiKelly:
             raise ValueError(f"expected state {STATE}, found {state.get('state')!r}")
         self._peak_e6 = int(state["peak_e6"])
         self._holdings.restore(state["holdings"])
-
-
-def _holds(view: View) -> bool:
-    """Whether at least the smallest order of a position can be brought down."""
-    inventory = view.inventory
-    return abs(inventory.yes_e6 - inventory.no_e6) >= view.market.spec.min_size_e6
 
 
 def worth_of(view: View, token: int) -> float:

@@ -16,7 +16,6 @@ MARKETS_MAX: Final = 256
 """Markets remembered, far more than are traded at once."""
 SETTLED_NS: Final = 3_600 * units.SECOND_NS
 """After this time nothing is held of an ended market any more: it is resolved and redeemed."""
-RISING: Final = ("updown", "above")
 EVEN: Final = 0.25
 """Variance of an even bet: what an unknown position is taken to have."""
 
@@ -39,9 +38,15 @@ class Held:
 def held_of(view: View) -> Held:
     """What a view says of its market."""
     spec, inventory = view.market.spec, view.inventory
-    up = 1 if spec.condition in RISING else -1 if spec.condition == "below" else 0
     net = (inventory.yes_e6 - inventory.no_e6) / units.ONE_E6
-    return Held(spec.symbol, up, spec.start_ns, spec.end_ns, view.estimate.fair, net)
+    return Held(
+        symbol=spec.symbol,
+        up=view.market.direction,
+        start_ns=spec.start_ns,
+        end_ns=spec.end_ns,
+        fair=view.estimate.fair,
+        net=net,
+    )
 
 
 @attrs.define

@@ -16,11 +16,10 @@ USDC = 1_000_000
 
 
 def make(**changes: Any) -> MultiKelly:
-    """Half of Kelly without doubt or throttle, a whole order is 100 shares."""
+    """Half of Kelly without doubt or throttle."""
     settings = {
         "capital_fraction_kelly": 0.5,
         "variance_penalty_lambda": 0.0,
-        "base_shares": 100.0,
         "doubt": 0.0,
         "confidence_doubt": 0.0,
         "volatility_error": 0.0,
@@ -30,8 +29,13 @@ def make(**changes: Any) -> MultiKelly:
     return MultiKelly(**settings)
 
 
-def money(equity: float = 100.0, siblings_up: float = 0.0) -> Portfolio:
-    return Portfolio(1_000 * USDC, round(equity * USDC), siblings_up_e6=round(siblings_up * USDC))
+def money(equity: float = 100.0, siblings_up: float = 0.0, wish: float = 100.0) -> Portfolio:
+    return Portfolio(
+        1_000 * USDC,
+        round(equity * USDC),
+        siblings_up_e6=round(siblings_up * USDC),
+        wish_e6=round(wish * USDC),
+    )
 
 
 def cheap(**terms: Any) -> Any:
@@ -76,16 +80,43 @@ def test_less_than_the_smallest_order_is_nothing() -> None:
     assert (share.scale, share.reason) == (0.0, "kelly")
 
 
-def test_a_full_position_is_still_quoted_with_the_smallest_order() -> None:
+def test_the_scale_is_of_the_largest_size_wished() -> None:
+    view = testing.view(0.60, cheap())
+    assert make().share(view, money(wish=25)).scale == pytest.approx(0.80)
+    for whole in (19.9, 5.0, 0.0):
+        assert make().share(view, money(wish=whole)).scale == 1.0
+
+
+def test_of_two_bets_the_fuller_one_decides() -> None:
     """A fair value in the middle: both sides are bets at the touch, 0.04 / 0.54 of 50 USDC."""
-    market, allocator = testing.market({46: 100}, {54: 100}), make(capital_fraction_kelly=0.1)
-    full = 0.04 / 0.54 * 50 / 0.46
-    assert allocator.share(testing.view(0.50, market), money(500)).scale == pytest.approx(
-        full / 100
+    market, whole = testing.market({46: 100}, {54: 100}), 0.04 / 0.54 * 50 / 0.46
+    for yes, wanted in ((0.0, whole), (3.0, whole - 3.0)):
+        view = testing.view(0.50, market, testing.holding(yes=yes))
+        assert make().share(view, money()).scale == pytest.approx(wanted / 100)
+        view = testing.view(0.50, market, testing.holding(no=yes))
+        assert make().share(view, money()).scale == pytest.approx(wanted / 100)
+    full = make().share(testing.view(0.50, market, testing.holding(yes=whole - 4.9)), money())
+    assert (full.scale, full.reason) == (0.0, "kelly")
+
+
+def test_bets_are_compared_in_shares() -> None:
+    """0.02 each way about 0.80: of YES 0.02 / 0.22 at 0.78, of NO 0.02 / 0.82 at 0.18. NO, with a
+    quarter of the fraction, is the larger number of shares, so YES decides unless NO is held.
+    """
+    market = testing.market({78: 100}, {82: 100})
+    share = make().share(testing.view(0.80, market), money())
+    assert share.scale == pytest.approx(0.02 / 0.22 * 50 / 0.78 / 100)
+    share = make().share(testing.view(0.80, market, testing.holding(no=1.5)), money())
+    assert share.scale == pytest.approx((0.02 / 0.82 * 50 / 0.18 - 1.5) / 100)
+
+
+def test_a_side_of_less_than_half_the_other_is_no_bet() -> None:
+    """About 0.50, bid at 0.46 and offered at 0.51: NO at 0.49 is worth a quarter of YES."""
+    market, allocator = testing.market({46: 100}, {51: 100}), make()
+    view = testing.view(0.50, market, testing.holding(no=2))
+    assert allocator.share(view, money()).scale == pytest.approx(
+        (0.04 / 0.54 * 50 / 0.46 + 2) / 100
     )
-    for over, scale in ((4.0, 1e-6), (6.0, 0.0)):
-        view = testing.view(0.50, market, testing.holding(yes=full + over))
-        assert allocator.share(view, money(500)).scale == scale
 
 
 def test_no_fair_value_no_share() -> None:

@@ -71,3 +71,8 @@ def test_windows_correlate_by_the_time_they_share(
 ) -> None:
     assert model.overlap(*first, *second, now) == pytest.approx(rho)
     assert model.overlap(*second, *first, now) == pytest.approx(rho)
+
+
+def test_certainties_count_as_nearly_certain() -> None:
+    assert model.score(1.0) == pytest.approx(3.719, abs=1e-3)
+    assert model.score(0.0) == pytest.approx(-3.719, abs=1e-3)

@@ -24,12 +24,11 @@ _NORMAL: Final = NormalDist()
 
 
 def sensitivity(market: MarketState, fair: float, ts_ns: int) -> float:
-    """Change of P(YES) when the price rises by one second's standard deviation; 0.0 when no price
-    decides the market, or it is over.
+    """Change of P(YES) when the price rises by one second's standard deviation; 0.0 when the market
+    is over, or its direction is not known (a range, or no price decides it).
     """
     spec = market.spec
-    direction = 1.0 if spec.condition in ("updown", "above") else -1.0
-    if spec.condition not in ("updown", "above", "below") or spec.end_ns <= ts_ns:
+    if spec.end_ns <= ts_ns:
         return 0.0
     left_s = (spec.end_ns - ts_ns) / units.SECOND_NS
     average_s = float(spec.lookback_s) if spec.settle == "twap" else 0.0
@@ -40,7 +39,8 @@ def sensitivity(market: MarketState, fair: float, ts_ns: int) -> float:
     else:
         seconds = left_s / 3.0
     score = _NORMAL.inv_cdf(min(max(fair, FAIR_MIN), 1.0 - FAIR_MIN))
-    return direction * exp(-score * score / 2.0) / sqrt(2.0 * pi * max(seconds, SECONDS_MIN))
+    density = exp(-score * score / 2.0) / sqrt(2.0 * pi * max(seconds, SECONDS_MIN))
+    return market.direction * density
 
 
 def trend(reference: SymbolReference, horizons_s: Sequence[float], dead_zone: float) -> float:

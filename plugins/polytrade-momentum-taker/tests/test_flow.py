@@ -135,7 +135,8 @@ def test_an_average_is_nearer_than_its_end(terms: Any, seconds: float) -> None:
 def test_sensitivity_follows_the_condition() -> None:
     up = sensitivity(testing.market(), 0.5, testing.NOW_NS)
     assert sensitivity(testing.market(condition="below"), 0.5, testing.NOW_NS) == -up
-    assert sensitivity(testing.market(condition="other"), 0.5, testing.NOW_NS) == 0.0
+    for undirected in ("other", "range"):
+        assert sensitivity(testing.market(condition=undirected), 0.5, testing.NOW_NS) == 0.0
     assert sensitivity(testing.market(), 0.5, testing.END_NS) == 0.0
 
 

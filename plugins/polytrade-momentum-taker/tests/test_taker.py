@@ -199,6 +199,7 @@ def test_a_state_of_another_version_is_refused() -> None:
 
 def test_self_check_refuses_a_signal_that_cannot_be() -> None:
     make().self_check()
+    make(signal_min=0.03, shift_max=0.03).self_check()
     with pytest.raises(ValueError, match=r"signal_min at most shift_max 0\.01, found 0\.02"):
         make(signal_min=0.02, shift_max=0.01).self_check()
 

@@ -1,6 +1,7 @@
 """Telegram's Bot API over HTTP: one call, its result, and what can go wrong as one typed error.
 
-The token is a part of every URL. No error of the HTTP client leaves this module: they name URLs.
+The token is a part of every path, so the path is given apart from the URL: the HTTP client writes
+URLs into its log and its errors. None of its errors leaves this module all the same.
 """
 
 import json
@@ -56,10 +57,17 @@ class BotApi:
     async def _post(
         self, http: httpx2.AsyncClient, method: str, params: Mapping[str, Any], wait_s: float
     ) -> tuple[int, bytes]:
-        url = f"{self.url.rstrip('/')}/bot{self.token}/{method}"
+        server = httpx2.URL(self.url)
+        path = server.raw_path.rstrip(b"/") + f"/bot{self.token}/{method}".encode()
         body = bytearray()
-        limits = httpx2.Timeout(REQUEST_S + wait_s)
-        async with http.stream("POST", url, json=params, timeout=limits) as answer:
+        async with http.stream(
+            "POST",
+            server.copy_with(raw_path=f"/{method}".encode()),
+            json=params,
+            timeout=httpx2.Timeout(REQUEST_S + wait_s),
+            follow_redirects=False,
+            extensions={"target": path},
+        ) as answer:
             async for chunk in answer.aiter_bytes():  # to the end, within the caller's deadline
                 if len(body) <= BODY_BYTES_MAX:
                     body += chunk

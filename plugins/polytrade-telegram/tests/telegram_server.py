@@ -22,10 +22,16 @@ HOLD_S: Final = 50
 
 
 class TelegramServer:
-    """One bot; `refusals` are the answers to the next calls of `sendMessage`, None for none."""
+    """One bot; `refusals` are the answers to the next calls of `sendMessage`, None for none.
+
+    It is at `url` and `prefix`. With `redirect` every call is sent there. `paths` are those asked.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.prefix = ""
+        self.redirect = ""
+        self.paths: list[str] = []
         self.sent: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refusals: list[tuple[int, bytes] | None] = []
@@ -62,7 +68,10 @@ class TelegramServer:
 
     async def handle(self, path: str, body: bytes) -> tuple[int, bytes]:
         """The answer to one call: status and body."""
-        match = re.fullmatch(r"/bot([^/]+)/(\w+)", path)
+        self.paths.append(path)
+        if self.redirect:
+            return 302, b"{}"
+        match = re.fullmatch(self.prefix + r"/bot([^/]+)/(\w+)", path)
         if match is None:
             return 404, _error(404, "Not Found")
         if match[1] != TOKEN:
@@ -183,6 +192,8 @@ async def _connection(server: TelegramServer, stream: trio.SocketStream) -> None
             elif isinstance(event, h11.EndOfMessage):
                 status, answer = await server.handle(path, bytes(body))
                 head = [("content-type", "application/json"), ("content-length", str(len(answer)))]
+                if status == 302:
+                    head.append(("location", server.redirect))
                 for part in (
                     h11.Response(status_code=status, headers=head),
                     h11.Data(data=answer),

@@ -136,6 +136,9 @@ async def test_no_position_and_many_positions_are_answered_in_one_message() -> N
     operator = Operator()
     operator.rows = []
     assert await answers("/positions", operator=operator) == ["nothing is held, nothing rests"]
+    operator.rows = [POSITION] * 20
+    (whole,) = await answers("/positions", operator=operator)
+    assert len(whole.splitlines()) == 20
     operator.rows = [POSITION] * 25
     (many,) = await answers("/positions", operator=operator)
     assert many.splitlines()[-1] == "and 5 more"

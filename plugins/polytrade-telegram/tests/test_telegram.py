@@ -12,7 +12,7 @@ import polytrade_telegram
 import pytest
 import trio
 from polytrade_telegram import Telegram, polytrade_notifiers
-from polytrade_telegram.messages import LENGTH_MAX, messages
+from polytrade_telegram.messages import LENGTH_MAX, clipped, messages
 from telegram_server import TOKEN, TelegramServer, parse_html, serve_telegram, too_many
 
 from polytrade.api import ConfigError, Notice, NotifyError
@@ -72,6 +72,15 @@ def test_many_notices_are_split_between_notices_below_the_limit() -> None:
     assert [message.told for message in few] == [7, 14, 20]
 
 
+@pytest.mark.parametrize(("more", "told"), [(0, [2]), (1, [1, 2])])
+def test_message_is_filled_to_the_last_character(more: int, told: list[int]) -> None:
+    head = len("<b>alarm</b> 14:13:20 ")
+    batch = [notice("alarm", "x" * 2_000), notice("alarm", "y" * (2_095 - 2 * head + more))]
+    made = messages(batch, ())
+    assert [message.told for message in made] == told
+    assert len("\n".join(message.html for message in made)) == LENGTH_MAX + more
+
+
 def test_notice_longer_than_a_message_is_cut_outside_of_escapes() -> None:
     text = "&<>" * 2_000 + "\U0001f600" * 1_000
     made = messages([notice("alarm", text), notice("halt", "end")], ())
@@ -79,6 +88,13 @@ def test_notice_longer_than_a_message_is_cut_outside_of_escapes() -> None:
     assert shown == "alarm 14:13:20 " + text + "halt 14:13:20 end"
     assert all(len(each.html.encode("utf-16-le")) // 2 <= LENGTH_MAX for each in made)
     assert [each.told for each in made] == [0] * (len(made) - 1) + [2]
+
+
+def test_answers_keep_the_whole_lines_that_one_message_takes() -> None:
+    kept = clipped(["x"] * 3_000)
+    assert kept.endswith("x\n…")
+    assert LENGTH_MAX - 10 <= len(kept) <= LENGTH_MAX
+    assert clipped(["x"] * 2_000) == "\n".join("x" * 2_000)
 
 
 def test_only_kinds_that_are_silent_make_no_sound() -> None:
@@ -186,7 +202,7 @@ def everything(error: BaseException) -> str:
 async def test_token_is_in_no_error_log_or_repr(
     server: TelegramServer, http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "polytrade_telegram")
+    caplog.set_level(logging.DEBUG)  # of every library: httpx2 logs the URL of each request
     told = f'{{"ok":false,"description":"no such bot{TOKEN}"}}'.encode()
     server.refusals = [(500, told)]
     failures = []
@@ -202,7 +218,22 @@ async def test_token_is_in_no_error_log_or_repr(
         "sendMessage: no such bot***",
         "sendMessage: ConnectError",
     ]
+    assert "HTTP Request: POST" in caplog.text
     assert TOKEN not in caplog.text
+
+
+async def test_server_may_be_below_a_path(server: TelegramServer, http: httpx2.AsyncClient) -> None:
+    server.prefix = "/api"
+    await made(server, api_url=f"{server.url}/api/").notify([notice()], http)
+    assert len(server.sent) == 1
+
+
+async def test_redirect_is_not_followed_whatever_the_client_does(server: TelegramServer) -> None:
+    server.redirect = f"{server.url}/elsewhere"
+    async with httpx2.AsyncClient(follow_redirects=True) as http:
+        with pytest.raises(NotifyError, match="sendMessage: HTTP 302"):
+            await made(server).notify([notice()], http)
+    assert server.paths == [f"/bot{TOKEN}/sendMessage"]
 
 
 async def test_token_that_telegram_does_not_know_is_told(

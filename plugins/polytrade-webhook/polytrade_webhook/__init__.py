@@ -3,6 +3,7 @@
 import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,8 @@ POSTS: Final[Mapping[str, Callable[[Sequence[Notice]], list[Post]]]] = {
 }
 REQUEST_S: Final = 10.0
 """Longest the receiver may be silent; the daemon bounds the whole batch besides."""
+BODY_BYTES_MAX: Final = 2**16
+"""Most that is read of an answer, whose status says everything."""
 LATER: Final = frozenset({408, 409, 425, 429})
 """Statuses below 500 that may pass; every other one says that the batch is not wanted."""
 SECRET_MIN: Final = 16
@@ -83,18 +86,21 @@ class Webhook:
             told = post.told
 
     async def _post(self, body: bytes, http: httpx2.AsyncClient) -> NotifyError | None:
-        address, host = self._where(), urlsplit(self._where()).hostname
+        address = self._where()
+        host = urlsplit(address).hostname
         try:
+            url = httpx2.URL(address)
+            # The path may be a secret, and the client writes URLs into its log: it is given apart.
             async with http.stream(
                 "POST",
-                address,
+                url.copy_with(raw_path=b"/"),
+                extensions={"target": url.raw_path},
                 content=body,
                 headers=self._headers(body),
                 timeout=httpx2.Timeout(REQUEST_S),
                 follow_redirects=False,
             ) as answer:
-                async for _ in answer.aiter_bytes():  # read to the end and thrown away
-                    pass
+                await _passed_over(answer)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             reason = f"{host}: {type(error).__name__}"  # the error itself names the address
         else:
@@ -134,6 +140,16 @@ class Webhook:
 def polytrade_notifiers() -> Mapping[str, type[Webhook]]:
     """Offer `webhook`."""
     return {"webhook": Webhook}
+
+
+async def _passed_over(answer: httpx2.Response) -> None:
+    """Read a body to its end, so that the connection serves again; one without end is left."""
+    read = 0
+    async with aclosing(answer.aiter_raw()) as chunks:
+        async for chunk in chunks:
+            read += len(chunk)
+            if read > BODY_BYTES_MAX:
+                return
 
 
 def _refusal(said: str, answer: httpx2.Response) -> NotifyError | None:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import logging
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_long_batches_become_several_texts_below_the_limit() -> None:
     assert len(json.loads(huge.body)["content"]) == 2_000
 
 
+@pytest.mark.parametrize(("more", "told"), [(0, [2]), (1, [1, 2])])
+def test_text_is_filled_to_the_last_character(more: int, told: list[int]) -> None:
+    head = len("halt 14:13:20 ")
+    posts = discord_posts([notice("x" * 1_000), notice("y" * (999 - 2 * head + more))])
+    assert [post.told for post in posts] == told
+    texts = [json.loads(post.body)["content"] for post in posts]
+    assert len("\n".join(texts)) == 2_000 + more
+
+
 async def test_what_was_told_before_a_failure_is_said(
     server: HookServer, http: httpx2.AsyncClient
 ) -> None:
@@ -159,6 +169,8 @@ async def test_what_was_told_before_a_failure_is_said(
         (503, {"Retry-After": "nan"}, 0.0, False),
         (429, {"Retry-After": "1.5"}, 1.5, False),
         (408, {}, 0.0, False),
+        (409, {}, 0.0, False),
+        (425, {}, 0.0, False),
         (400, {}, 0.0, True),
         (401, {}, 0.0, True),
         (410, {}, 0.0, True),
@@ -178,6 +190,22 @@ async def test_status_says_whether_it_is_tried_again(
     error = caught.value
     assert error.reason == f"127.0.0.1: HTTP {status}"
     assert (error.retry_after_s, error.refused) == (retry_after_s, refused)
+
+
+async def test_answer_without_end_is_left_once_its_status_is_known() -> None:
+    class Endless(httpx2.AsyncByteStream):
+        read = 0
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                self.read += 1
+                yield b"x" * 1024
+
+    body = Endless()
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, stream=body))
+    async with httpx2.AsyncClient(transport=transport) as http:
+        await Webhook(url="https://example.org/hook").notify([notice()], http)
+    assert body.read == 65
 
 
 async def test_redirect_is_not_followed_whatever_the_client_does(
@@ -237,6 +265,17 @@ def test_self_check_wants_a_secret_unless_nothing_is_signed(
         Webhook(url=url).self_check()
     Webhook(url=url, signed=False).self_check()
     Webhook(url=url, layout="slack").self_check()
+
+
+async def test_secret_and_address_are_in_no_log(
+    server: HookServer, http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)  # of every library: httpx2 logs the URL of each request
+    await made(server, url=f"{server.url}?wait=true").notify([notice()], http)
+    assert server.received[0].target == "/hook/secret-path?wait=true"
+    assert "HTTP Request: POST" in caplog.text
+    for secret in (SECRET, "secret-path", "wait=true"):
+        assert secret not in caplog.text
 
 
 async def test_secret_and_address_are_in_no_error_and_no_repr(
