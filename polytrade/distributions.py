@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import attrs
 
-from polytrade.plugin_code import RefusedCode, check_code, place_of
+from polytrade.core.judging import place_of
+from polytrade.plugin_code import RefusedCode, check_code
 
 GROUP: Final = "polytrade"
 """The entry-point group."""

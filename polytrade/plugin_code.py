@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, Final
 
+from polytrade.core.judging import place_of
+
 REASON_MAX: Final = 300
 """Characters kept of an error's text: a line for a log and an answer."""
 LINE_MAX: Final = 80
@@ -19,18 +21,10 @@ class RefusedCode(Exception):
     """Code that a plugin may not have."""
 
 
-def place_of(module: str, path: str) -> str:
-    """A module's file as its package has it: `polytrade_glft/maker.py`, never a machine's path."""
-    packages, file = module.split("."), path.rpartition("/")[2]
-    if file != "__init__.py":
-        packages.pop()
-    return "/".join([*packages, file])
-
-
 def check_code(source: bytes, place: str) -> None:
     """RefusedCode for an import inside a function, with its line; SyntaxError passes through.
 
-    `place` is that of `place_of`.
+    `place` is that of `judging.place_of`.
     """
     tree = ast.parse(source, place)
     for line in sorted(_inner_imports(tree)):

@@ -134,7 +134,9 @@ def test_restore_that_raises_is_told_and_the_new_one_begins_anew(code: Catalogue
     effects = swap(session, STEPPER, catalogue("1.1.0", stepper=Picky), "strategy")
     (told,) = [effect for effect in effects if isinstance(effect, Alarmed)]
     assert told.name == "began_anew"
-    assert told.detail.startswith("maker stepper: restore: ValueError: what is this (swapping.py:")
+    assert told.detail.startswith(
+        "maker stepper: restore: ValueError: what is this (tests/swapping.py, line "
+    )
     assert isinstance(session.lineup.maker, Picky)
     assert session.lineup.maker.asked == _open(session)  # not 10,000 and some
     assert session.engine.faults == {}
@@ -148,7 +150,9 @@ def test_dump_that_raises_is_told_and_the_new_one_begins_anew(code: Catalogue) -
     session.lineup = attrs.evolve(session.lineup, maker=Forgetful(old))
     effects = swap(session, STEPPER, catalogue("1.1.0"), "strategy")
     (told,) = [effect for effect in effects if isinstance(effect, Alarmed)]
-    assert told.detail.startswith("maker stepper: dump: OSError: half a state (test_swaps.py:")
+    assert told.detail.startswith(
+        "maker stepper: dump: OSError: half a state (tests/test_swaps.py, line "
+    )
     assert isinstance(session.lineup.maker, Stepper)
     assert session.lineup.maker.asked == _open(session)
     assert session.engine.faults == {}

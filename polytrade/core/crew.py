@@ -11,6 +11,7 @@ from typing import Final, final
 from polytrade.core.effects import Alarmed, Effect, PluginFaulted
 from polytrade.core.judging import (
     holdable,
+    place_of,
     without_addresses,
     wrong_estimate,
     wrong_share,
@@ -336,7 +337,8 @@ def why_of(error: BaseException) -> str:
     while trace is not None:
         code = trace.tb_frame.f_code
         if not code.co_filename.endswith(CALLERS):
-            place = f" ({code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"
+            module = str(trace.tb_frame.f_globals.get("__name__", ""))
+            place = f" ({place_of(module, code.co_filename)}, line {trace.tb_lineno})"
         trace = trace.tb_next
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return holdable(without_addresses(said)[: WHY_MAX - len(place)] + place)

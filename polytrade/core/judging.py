@@ -28,6 +28,14 @@ def holdable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
+def place_of(module: str, path: str) -> str:
+    """A module's file as its package has it: `polytrade_glft/maker.py`, never a machine's path."""
+    packages, file = module.split("."), path.rpartition("/")[2]
+    if file != "__init__.py":
+        packages.pop()
+    return "/".join([*packages, file])
+
+
 def _shown(value: Any) -> str:
     return holdable(without_addresses(repr(value))[:WORDS])
 

@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from polytrade import strict
+from polytrade.catalogue import warnings_of
 from polytrade.config import Config
 from polytrade.core.events import ModeSet, OrderCancelled, PauseSet
 from polytrade.core.limits import HALT
@@ -321,6 +322,8 @@ def _tell_lineup(session: Session) -> None:
         generation=session.generation,
         config_digest=strict.config_digest(session.config),
     )
+    for warning in warnings_of(session.config.plugins):
+        log.warning("configuration", warning=warning)
 
 
 def _raise_file_limit() -> None:

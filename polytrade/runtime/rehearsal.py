@@ -46,7 +46,7 @@ COMPLAINT_BYTES_MAX: Final = 4 << 10
 """Kept of the end of a probe's standard error."""
 DRAIN_S: Final = 0.5
 """How long the pipes of a child that has ended are read on: somebody else may hold them open."""
-NICENESS: Final = 5
+NICENESS: Final = 2
 """Of the child beside the daemon: a trial takes what the engine leaves of the processors."""
 
 Row = list[Any]

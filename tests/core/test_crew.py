@@ -80,7 +80,7 @@ def test_maker_that_raises_is_cut_out_with_its_orders_and_the_taker_goes_on() ->
     ]
     told = fault(effects)
     assert (told.role, told.name) == ("maker", "mk")
-    assert told.why.startswith("ZeroDivisionError: by nothing (test_crew.py:")
+    assert told.why.startswith("ZeroDivisionError: by nothing (tests/core/test_crew.py, line ")
     assert rig.market.quote_state == "no_quote_quarantined"
     assert rig.engine.risk.mode == RUN
     assert rig.engine.faults == {"maker": told.why}
@@ -274,7 +274,7 @@ def provoke(rig: Rig, method: str) -> list[Effect]:
 def test_whatever_a_plugin_raises_is_its_fault(method: str, error: BaseException) -> None:
     told = fault(provoke(failing_in(method, error), method))
     assert told.role == ROLE_OF.get(method, "fair_value")
-    assert told.why.startswith(f"{type(error).__name__}: {error} (test_crew.py:")
+    assert told.why.startswith(f"{type(error).__name__}: {error} (tests/core/test_crew.py, line ")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -290,7 +290,7 @@ def test_whatever_a_rule_raises_halts(error: BaseException) -> None:
     rig = crewed(("days", Rule(error)))
     told = fault(rig.want(bid(46), ms=10))
     assert (told.role, told.name, rig.engine.risk.mode) == ("risk_rule", "days", HALT)
-    assert told.why.startswith(f"{type(error).__name__}: {error} (test_crew.py:")
+    assert told.why.startswith(f"{type(error).__name__}: {error} (tests/core/test_crew.py, line ")
 
 
 def test_interrupt_within_a_rule_goes_on() -> None:
@@ -305,7 +305,7 @@ def test_text_that_no_journal_can_hold_is_told_with_what_can(text: str) -> None:
     shown = text.replace("\udcff", "?").replace("\ud800", "?")
     rig = failing_in("quotes", ValueError(text))
     told = fault(rig.refer(20))
-    assert told.why.startswith(f"ValueError: {shown} (test_crew.py:")
+    assert told.why.startswith(f"ValueError: {shown} (tests/core/test_crew.py, line ")
     ruled = crewed(("days", Rule(text)))
     (refused,) = [e for e in ruled.want(bid(46), ms=10) if e.TAG == "refused"]
     assert (refused.limit, refused.why) == ("rule:days", shown)
@@ -468,7 +468,7 @@ def test_line_of_a_stopwatch_is_no_place(caller: str) -> None:
     wrong = "test_line_of_a_stopwatch_is_no_place.<locals>.takes_nothing() takes 0 positional"
     assert said(place["call"], takes_nothing) == f"TypeError: {wrong} arguments but 1 was given"
     assert said(place["call"], lambda _: 1 / 0).startswith(
-        "ZeroDivisionError: division by zero (test_crew.py:"
+        "ZeroDivisionError: division by zero (tests/core/test_crew.py, line "
     )
 
 

@@ -16,7 +16,7 @@ async def well(rig: Rig) -> bool:
 
 
 async def test_daemon_quotes_and_stops_with_nothing_resting(tmp_path: Path) -> None:
-    async with running(tmp_path) as rig:
+    async with running(tmp_path, 'plugins.disabled=["nope"]') as rig:
         await rig.quoting()
         quality = rig.engine.quality()
         assert quality["hash_matched"] > 0
@@ -33,10 +33,11 @@ async def test_daemon_quotes_and_stops_with_nothing_resting(tmp_path: Path) -> N
 
 def says_what_runs(rig: Rig) -> None:
     """The start's log names the lineup and the configuration, so that a restart can be read."""
-    (line,) = [line for line in rig.log.getvalue().splitlines() if '"lineup"' in line]
-    told = json.loads(line)
+    lines = [json.loads(line) for line in rig.log.getvalue().splitlines()]
+    (told,) = [line for line in lines if line["event"] == "lineup"]
+    (warned,) = [line for line in lines if line["event"] == "configuration"]
+    assert warned["warning"] == "plugins.disabled: no plugin 'nope' is installed"
     lineup, config = rig.parts.session.lineup, rig.parts.session.config
-    assert told["event"] == "lineup"
     roles = ("fair_value", "maker", "taker", "allocator")
     assert {role: told[role] for role in roles} == {
         "fair_value": config.strategy.fair_value,

@@ -70,7 +70,7 @@ def said(maker: Any) -> str:
     ("kind", "why"),
     [
         (NoView, "TypeError: NoView.quotes() takes 1 positional argument but 2 were given"),
-        (Divides, "ZeroDivisionError: division by zero (test_fault_texts.py:"),
+        (Divides, "ZeroDivisionError: division by zero (tests/runtime/test_fault_texts.py, line "),
         (Nonsense, "expected a list of wishes and a text, found 'soon'"),
     ],
 )
