@@ -334,12 +334,13 @@ def _nowhere(kind: Kind, name: str, catalogue: Catalogue) -> Exception:
     names = catalogue.names(kind.name)
     allowed = ", ".join(f"`{each}`" for each in names) or "none"
     message = f"expected one of {allowed}, found {name!r}"
+    message += did_you_mean(name, names)
+    for info in broken:
+        if name == info.name or name in info.distribution:
+            return info.failure(f"{info.error}; {message} @ {kind.selected_by}")
     if broken:
-        # It may be a name of one of these: the likeliest first, else the first in order.
-        info = min(broken, key=lambda it: (it.name != name, name not in it.distribution))
-        return info.failure(f"{info.error}; {message} @ {kind.selected_by}")
-    hint = did_you_mean(name, names)
-    return ConfigError(Problem(message + hint, kind.selected_by, allowed))
+        message += f"; broken, and it may be one of theirs: {', '.join(it.name for it in broken)}"
+    return ConfigError(Problem(message, kind.selected_by, allowed))
 
 
 def _check_tables(config: Config, catalogue: Catalogue) -> None:

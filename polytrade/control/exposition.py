@@ -12,7 +12,7 @@ import trio
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from polytrade.hookspecs import RISK_RULE
+from polytrade.hookspecs import FEED, RISK_RULE
 from polytrade.lineup import ROLES
 from polytrade.metrics import METRICS, SUMMARY, TABLE, Metric, Quantiles, Readings
 from polytrade.runtime.status import DaemonStatus, MarketRow
@@ -20,7 +20,7 @@ from polytrade.runtime.status import DaemonStatus, MarketRow
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 FRESH_S: Final = 1.0
 """A page this young is served again: scrapers ask every 5 to 60 s."""
-ROLES_TOLD: Final = (*ROLES, RISK_RULE)
+ROLES_TOLD: Final = (*ROLES, RISK_RULE, FEED)
 """Roles whose plugins may be out of service."""
 SLICE: Final = 250
 """Series written between two checkpoints: about 0.2 ms (limits 5)."""

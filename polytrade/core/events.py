@@ -48,6 +48,7 @@ from polytrade.core.run_events import (
     PauseSet,
     PluginQuarantined,
     RecordsLost,
+    ReloadRejected,
     RunStarted,
     ShadowReset,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "RebatePaid",
     "RecordsLost",
     "ReferenceTicked",
+    "ReloadRejected",
     "RunStarted",
     "ShadowReset",
     "TickSizeChanged",
@@ -124,6 +126,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
         FlattenRequested,
         ShadowReset,
         LineupSwapped,
+        ReloadRejected,
         PluginQuarantined,
         ClockSkewMeasured,
         RecordsLost,

@@ -106,6 +106,28 @@ class LineupSwapped(Event):
 
 
 @final
+class ReloadRejected(Event):
+    """A reload was refused at `step`, and nothing changed; `patch` is what was asked, as JSON."""
+
+    TAG: ClassVar[str] = "reload_rejected"
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        *("ts_ns", "name", "who", "patch", "code", "step", "message"),
+    )
+    __slots__ = ("code", "message", "name", "patch", "step", "who")
+
+    def __init__(
+        self, ts_ns: int, name: str, who: str, patch: str, code: str, step: str, message: str
+    ) -> None:
+        self.ts_ns = ts_ns
+        self.name = name
+        self.who = who
+        self.patch = patch
+        self.code = code
+        self.step = step
+        self.message = message
+
+
+@final
 class PluginQuarantined(Event):
     """The shell takes the plugin of a role out of service: it took too long, again and again."""
 

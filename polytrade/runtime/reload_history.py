@@ -5,6 +5,7 @@ journal besides.
 """
 
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,6 +17,7 @@ import trio
 
 from polytrade.catalogue import Catalogue
 from polytrade.config import Config
+from polytrade.core.events import Event, ReloadRejected
 from polytrade.core.units import SECOND_NS
 from polytrade.runtime.reload_requests import ReloadRefused, ReloadReply, ReloadRequest
 from polytrade.runtime.reload_texts import TEXT_MAX, told_value
@@ -89,12 +91,16 @@ class Outcome:
 class History:
     """The outcomes so far, and the generations below the one in force, newest last."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, journal: Callable[[Event], None]) -> None:
+        """`folder` is that of the reports; `journal` takes an event for each refusal: an accepted
+        reload has its own.
+        """
         self.rows: deque[dict[str, Any]] = deque(maxlen=ROWS_MAX)
         self.below: deque[Kept] = deque(maxlen=KEPT_MAX)
         self.accepted = 0
         self.refused = 0
         self._folder = folder
+        self._journal = journal
         self._limiter = trio.CapacityLimiter(1)
 
     async def add(self, outcome: Outcome) -> None:
@@ -105,6 +111,9 @@ class History:
             self.accepted += 1
         else:
             self.refused += 1
+            asked = orjson.dumps(row["patch"]).decode()
+            words = [row[name] for name in ("code", "step", "message")]
+            self._journal(ReloadRejected(outcome.ts_ns, row["name"], row["who"], asked, *words))
         day, name = row["time"][:10], f"{outcome.request.name}_reload.jsonl"
         path = self._folder / day / name
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)

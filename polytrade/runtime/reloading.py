@@ -125,7 +125,7 @@ class Reloader:
         wrap: Callable[[Lineup], Lineup],
         appliers: Sequence[Callable[[Config], None]] = (),
     ) -> None:
-        self.kept = History(folder)
+        self.kept = History(folder, strategy.inbox.put)
         self.swapper = Swapper(strategy)
         self._began_s = 0.0
         self.accepted: Callable[[ReloadRequest], None] = _nothing

@@ -63,10 +63,14 @@ async def test_journal_across_a_switch_replays_with_that_version_alone(
         site.install("steady", FIRST)
         await reload_strategy(rig, plugin="steady")
         await reload_strategy(rig, settings={"size": 7.0})
+        url = f"{await rig.control_url()}/control/reload_risk"
+        refused = await rig.client.post(url, json={"expected_generation": 9})
+        assert refused.status_code == 409
         first, run = line_of(rig), rig.journal()
         await rig.stop()
     report = verified(run, capsys)
     assert report["events_by_type"]["lineup_swapped"] == 2
+    assert report["events_by_type"]["reload_rejected"] == 1
 
     site.edit("polytrade-steady", 'EDITION = "first"', 'EDITION = "other"')
     code, report, complaint = replayed(run, capsys)

@@ -12,6 +12,7 @@ import trio
 
 from polytrade.catalogue import scan
 from polytrade.config import Config, Reload
+from polytrade.core.events import Event, ReloadRejected
 from polytrade.core.units import ONE_E6
 from polytrade.errors import PluginError
 from polytrade.lineup import Catalogue, build_lineup
@@ -326,7 +327,8 @@ def test_bound_that_is_broken_is_named(now: Standing, why: str) -> None:
 
 
 async def test_history_is_bounded_and_on_disk_a_line_a_reload(tmp_path: Path) -> None:
-    history = History(tmp_path)
+    journal: list[Event] = []
+    history = History(tmp_path, journal.append)
     catalogue = scan(BASE.plugins)
     for generation in range(2, ROWS_MAX + 4):
         reply = ReloadReply(generation=generation, applied_at_ns=0, effective={})
@@ -357,11 +359,12 @@ async def test_history_is_bounded_and_on_disk_a_line_a_reload(tmp_path: Path) ->
     }
     last = orjson.loads(lines[-1])
     assert (last["result"], last["step"], last["plugin"]) == ("refused", "probe", "p 1")
+    assert journal == [ReloadRejected(0, "risk", "test", "{}", "reload_failed", "probe", "m")]
 
 
 async def test_history_on_a_disk_that_refuses_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    history = History(tmp_path / "file")
+    history = History(tmp_path / "file", lambda _: None)
     reply = ReloadReply(generation=2, applied_at_ns=0, effective={})
     await history.add(
         Outcome(ts_ns=0, request=asked("risk"), answer=reply, generation=2, took_ms=1)

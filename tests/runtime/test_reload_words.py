@@ -293,7 +293,7 @@ def test_texts_are_held_by_json() -> None:
 
 async def test_history_takes_any_text_and_keeps_no_secret(tmp_path: Path) -> None:
     register_secret(SECRET)
-    history = History(tmp_path)
+    history = History(tmp_path, lambda _: None)
     refusal = ReloadRefused(
         code="reload_failed",
         message=f"KeyError: '\ud800' {SECRET} " + "x" * TEXT_MAX,
