@@ -338,9 +338,9 @@ def test_no_side_of_no_is_confused_with_yes() -> None:
     assert standing.markouts[HORIZON_1S].percentile(50) == pytest.approx(-2 / 52 * 1e4)
 
 
-def test_edge_of_an_order_is_told_to_two_decimals_whatever_a_plugin_says() -> None:
+def test_edge_of_an_order_is_told_to_two_decimals() -> None:
     rig = Rig().open()
-    for edge, told in ((80.128, 80.13), (1e300, 1e300)):
+    for edge, told in ((80.128, 80.13), (1e9, 1e9)):
         wish = bid(48)
         wish.edge_bps = edge
         (order,) = of(rig.want(wish), PlaceOrder)

@@ -24,6 +24,9 @@ PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
 NAMES = [path.name for path in PLUGINS]
 GLFT = ROOT / "plugins" / "polytrade-glft"
 BOUND = "polytrade<1,>=0.1"
+CACHES = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+FILTER: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Since Python 3.11.4."""
 """What every plugin requires: the API's number is the same below the next major version."""
 
 
@@ -46,7 +49,7 @@ def package_files(project: Path, package: str) -> set[str]:
     return {
         path.relative_to(project).as_posix()
         for path in (project / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
+        if path.is_file() and not CACHES & set(path.parts) and path.suffix != ".so"
     }
 
 
@@ -154,7 +157,7 @@ def test_source_distribution_of_polytrade_has_what_its_tests_need(tmp_path: Path
 
 def test_plugin_can_be_built_again_from_its_source_distribution(tmp_path: Path) -> None:
     with tarfile.open(make_sdist(GLFT, tmp_path)) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
+        archive.extractall(tmp_path / "source", **FILTER)
     (source,) = (tmp_path / "source").iterdir()
     assert package_files(GLFT, "tests") <= package_files(source, "tests")
     again = make_wheel(source, tmp_path / "again")
