@@ -41,9 +41,8 @@ BASELINE_QUICK_S: Final = 5.0
 SETTLE_S: Final = 10.0
 SETTLE_QUICK_S: Final = 5.0
 ANSWER_S: Final = 60.0
-WARM: Final = 100
-"""Reloads of each kind before memory is compared: until then caches, histories of orders and the
-generations kept for a rollback fill."""
+WARM: Final = 20
+"""Reloads of each kind before memory is compared: caches fill, the kept generations, too."""
 PAUSE_BUDGET_MS: Final = 5.0
 MODULES_MAX: Final = 10
 """Modules of a plugin that may be alive: those of the generations kept for a rollback, of the one
