@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,34 +38,51 @@ SINGLE = ("daemon", "core/test_compiled.py", "test_session.py")
 """Where every test may run in any worker; elsewhere the tests of a file stay together."""
 TOGETHER = ("official", "reports")
 """Folders that stay together: their tests share a program or a run that takes seconds to make."""
-LONG = ("core/test_compiled.py", "sandbox/venue/test_hash_stream.py")
+LONG = (
+    "core/test_compiled.py",
+    "plugins/test_broken.py",
+    "plugins/test_projects.py",
+    "plugins/test_wheels.py",
+    "sandbox/venue/test_hash_stream.py",
+    "test_docs_plugins.py",
+    "test_scaffold.py",
+)
 """What takes half a minute begins first, so that nothing long is left at the end."""
 DEAL = 2
 """Groups of busy tests for each one that waits."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers (pytest-xdist, `--dist loadgroup`): what is made once is made once, and
-    tests that wait share the cores with those that work. Every worker must come to this order.
+    """With several workers (pytest-xdist) tests that wait share the cores with those that work.
+
+    Every worker must come to this order; the scheduler deals it out by the same groups.
     """
     if not hasattr(config, "workerinput"):
         return
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        name = group_of(item)
-        item.add_marker(pytest.mark.xdist_group(name))
-        groups.setdefault(name, []).append(item)
+        groups.setdefault(group_of(item.nodeid), []).append(item)
     items[:] = chain.from_iterable(groups[name] for name in dealt(groups))
 
 
-def group_of(item: pytest.Item) -> str:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What is made once is made once: a worker gets whole groups (`--dist loadscope`)."""
+    # Imported only where there are workers.
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
+
+
+def group_of(nodeid: str) -> str:
     """The name of the tests that one worker runs in a row, of which this is one."""
-    file = item.path.relative_to(ROOT / "tests").as_posix()
-    folder = file.partition("/")[0]
+    path, _, _name = nodeid.removeprefix("tests/").partition("::")
+    folder = path.partition("/")[0]
     if folder in TOGETHER:
         return folder
-    return f"{file}:{item.name}" if file.startswith(SINGLE) else file
+    return nodeid.removeprefix("tests/") if path.startswith(SINGLE) else path
 
 
 def dealt(groups: Iterable[str]) -> Iterator[str]:

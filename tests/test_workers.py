@@ -1,5 +1,8 @@
 """Several workers: who runs what in which order, and when `scripts/test` asks for them."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +12,10 @@ import pytest
 from tests import conftest
 from tests.test_scripts import project, run
 
-WORKERS = "-n 3 --dist loadgroup --no-loadscope-reorder"
+WORKERS = "-n 3 --dist loadscope --no-loadscope-reorder"
+SHARED = ("tests/core/test_book.py", "tests/core/test_units.py", "tests/test_gates.py")
+"""Files of many quick tests."""
 __all__ = ["project"]  # a fixture
-
-
-def item(file: str, name: str) -> Any:
-    return SimpleNamespace(path=conftest.ROOT / "tests" / file, name=name)
 
 
 @pytest.mark.parametrize(
@@ -22,13 +23,13 @@ def item(file: str, name: str) -> Any:
     [
         ("official/test_refusals.py", "official"),
         ("reports/test_curves.py", "reports"),
-        ("daemon/test_faults.py", "daemon/test_faults.py:test_it[a]"),
+        ("daemon/test_faults.py", "daemon/test_faults.py::test_it[a]"),
         ("test_edge_tapes.py", "test_edge_tapes.py"),
         ("sandbox/venue/test_auth.py", "sandbox/venue/test_auth.py"),
     ],
 )
 def test_what_is_made_once_stays_in_one_worker(file: str, group: str) -> None:
-    assert conftest.group_of(item(file, "test_it[a]")) == group
+    assert conftest.group_of(f"tests/{file}::test_it[a]") == group
 
 
 def test_waiting_tests_are_dealt_among_busy_ones_and_long_ones_begin() -> None:
@@ -49,9 +50,20 @@ def test_every_named_folder_and_file_is_there() -> None:
 
 
 def test_one_process_keeps_the_order_of_collection() -> None:
-    items = [item("daemon/test_run.py", "b"), item("test_cli.py", "a")]
+    found = ["tests/daemon/test_run.py::b", "tests/test_cli.py::a"]
+    items: list[Any] = [SimpleNamespace(nodeid=name) for name in found]
     conftest.pytest_collection_modifyitems(SimpleNamespace(), items)  # type: ignore[arg-type]
-    assert [one.name for one in items] == ["b", "a"]
+    assert [one.nodeid for one in items] == found
+
+
+def test_workers_get_whole_groups() -> None:
+    command = [sys.executable, "-m", "pytest", *WORKERS.split(), "-v", *SHARED]
+    done = subprocess.run(command, cwd=conftest.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    workers: dict[str, set[str]] = {}
+    for worker, file in re.findall(r"^\[(gw\d)\] .* PASSED (\S+?)::", done.stdout, re.MULTILINE):
+        workers.setdefault(file, set()).add(worker)
+    assert {file: len(found) for file, found in workers.items()} == dict.fromkeys(SHARED, 1)
 
 
 @pytest.mark.parametrize(

@@ -183,4 +183,5 @@ async def test_guard_rolls_back_what_loses_money(tmp_path: Path) -> None:
         assert (last(rig)["name"], last(rig)["who"]) == ("rollback", "guard")
         assert last(rig)["why"] == "6 USDC of equity lost, bound 5"
         assert rig.parts.session.config.strategy.min_edge_bps == 4.0
-        assert read(rig).reloads.rolled_back == 1
+        # The guard counts when it has its answer, a moment after the row.
+        await rig.until(lambda: read(rig).reloads.rolled_back == 1, "the guard's count")
