@@ -183,7 +183,7 @@ class Reloaded:
             self._answer({"started": True})
             async for line in trio.wrap_file(sys.stdin):
                 request = json.loads(line)
-                self._answer(await self._stop() if "stop" in request else await self._mark())
+                self._answer(await self._reply(request))
             self._daemon.stopping.set()
 
     def _answer(self, answer: dict[str, Any]) -> None:
@@ -194,6 +194,16 @@ class Reloaded:
             await self._daemon.run()
         finally:
             self.ended.set()
+
+    async def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "stop" in request:
+            return await self._stop()
+        return self._memory() if "memory" in request else await self._mark()
+
+    def _memory(self) -> dict[str, Any]:
+        """Memory in use after a collection."""
+        gc.collect()
+        return {"memory": resident_bytes()}
 
     async def _mark(self) -> dict[str, Any]:
         """What happened since the last mark."""

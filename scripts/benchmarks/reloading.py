@@ -36,13 +36,13 @@ CODE: Final = "code"
 NONE: Final = "none"
 COUNT: Final = 200
 COUNT_QUICK: Final = 10
-BASELINE_S: Final = 60.0
+BASELINE_S: Final = 240.0
 BASELINE_QUICK_S: Final = 5.0
 SETTLE_S: Final = 10.0
 SETTLE_QUICK_S: Final = 5.0
 ANSWER_S: Final = 60.0
-WARM: Final = 20
-"""Reloads of each kind before memory is compared: caches fill, the kept generations, too."""
+PACE_S: Final = 0.25
+"""Least time between two reloads: also those of parameters go on for long enough to trade."""
 PAUSE_BUDGET_MS: Final = 5.0
 MODULES_MAX: Final = 10
 """Modules of a plugin that may be alive: those of the generations kept for a rollback, of the one
@@ -59,7 +59,8 @@ class Reloading:
     `took_ms` is from the request to its answer, `pause_ms` how long the engine is held up by a
     swap. `handled`, `lost` and `doubled` are events; `orphans` orders at the paper venue that the
     engine does not know. `alive` are old lineups that a collection does not free, `modules` the
-    most generations of one plugin's code in memory. `growth_mb` compares memory after collections.
+    most generations of one plugin's code in memory. `growth_mb` compares memory after collections
+    at the half and at the end: in the first half caches, histories and kept generations fill.
     """
 
     kind: str
@@ -119,23 +120,27 @@ class _Phase:
     def run(self, count: int, body: Callable[[int], dict[str, Any]]) -> Reloading:
         """Ask for so many; numbers of what happened meanwhile."""
         before = self._child.ask(mark=True)
-        memory = [before["memory"]]
+        memory = before["memory"]
         for number in range(count):
+            if number == count // 2:
+                memory = self._child.ask(memory=True)["memory"]
             began = time.perf_counter()
             status, answer = _post(f"{self._url}/control/reload_strategy", body(number))
-            self.took_ms.append((time.perf_counter() - began) * 1000)
+            took_s = time.perf_counter() - began
+            self.took_ms.append(took_s * 1000)
             if status != 200:
                 self.refused += 1
                 print(f"{self.kind} refused: {answer}", file=sys.stderr)
-            if number + 1 == min(WARM, count // 2):
-                memory[0] = self._child.ask(mark=True)["memory"]
-        return self.row(before, memory[0], count)
+            time.sleep(max(PACE_S - took_s, 0))
+        return self.row(before, memory, count)
 
     def idle(self, seconds: float) -> Reloading:
         """The same without a reload."""
         before = self._child.ask(mark=True)
-        time.sleep(seconds)
-        return self.row(before, before["memory"], 0)
+        time.sleep(seconds / 2)
+        memory = self._child.ask(memory=True)["memory"]
+        time.sleep(seconds / 2)
+        return self.row(before, memory, 0)
 
     def row(self, before: dict[str, Any], memory: int, count: int) -> Reloading:
         """Everything since `before`."""
