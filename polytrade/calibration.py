@@ -22,6 +22,7 @@ from polytrade.core.ids import FAST, NO, RELAY, YES
 from polytrade.core.market import CLOSING, OPEN, MarketState
 from polytrade.core.roles import FairValue
 from polytrade.core.units import MS_NS, SECOND_NS
+from polytrade.plugin_code import faults_dropped
 
 MID: Final = "mid"
 """The name under which the market's own mid is scored."""
@@ -265,9 +266,8 @@ class _Pending:
 class Calibration:
     """Scores the engine's fair value, its parts when it has some, `models` and the mid.
 
-    `models` are evaluated here, apart from the engine, every 100 ms a market: give instances of
-    their own. The engine's model is called by its `name` when it says one, else `fair`; a model
-    with `opinions(market)` is scored by parts as well.
+    `models` are evaluated here, every 100 ms a market: give instances of their own. The engine's
+    model is called by its `name`, else `fair`; one with `opinions(market)` is scored by parts, too.
     """
 
     def __init__(self, engine: Engine, models: Mapping[str, FairValue] | None = None) -> None:
@@ -275,7 +275,6 @@ class Calibration:
         self.scores = Scores()
         self._models = dict(models or {})
         assert len(self._models) <= MODELS_MAX, f"expected at most {MODELS_MAX} models"
-        self._name = ""
         self._opinions: Callable[[str], Mapping[str, float]] | None = None
         self._pending: dict[str, dict[str, _Pending]] = {}
         self._said: dict[str, dict[str, float]] = {}
@@ -289,8 +288,10 @@ class Calibration:
 
     def rewired(self) -> None:
         """Score the fair value that the engine has now; it may be another one."""
-        self._name = str(getattr(self.engine.fair, "name", "fair"))
-        self._opinions = getattr(self.engine.fair, "opinions", None)
+        self._name, self._opinions = "fair", None
+        with faults_dropped():
+            self._name = str(getattr(self.engine.fair, "name", self._name))
+            self._opinions = getattr(self.engine.fair, "opinions", None)
         self.scores.open(self._name)
 
     def observe(self, event: Event, effects: Sequence[Effect]) -> None:
@@ -352,10 +353,10 @@ class Calibration:
         if market.phase == OPEN and market.fair >= 0.0:
             said[self._name] = market.fair
             if self._opinions is not None:
-                try:
-                    said.update((str(part), float(p)) for part, p in self._opinions(name).items())
-                except Exception:  # a plugin's: its parts are not worth the report
-                    self._opinions = None
+                opinions, self._opinions = self._opinions, None
+                with faults_dropped():  # of a plugin: its parts are not worth the report
+                    said.update((str(part), float(p)) for part, p in opinions(name).items())
+                    self._opinions = opinions
         for model, p in said.items():
             if not p >= 0.0:  # NaN, too
                 continue

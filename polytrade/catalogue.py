@@ -35,7 +35,7 @@ from polytrade.distributions import (
 from polytrade.errors import PluginError
 from polytrade.hookspecs import Factory
 from polytrade.import_limit import Overdue, bounded
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import last_line, pass_on
 from polytrade.plugin_hooks import UnfitPlugin, ask, check_api
 
 BUILTIN: Final = "builtin"
@@ -252,7 +252,8 @@ def _load(source: Source) -> _Loaded:
             hooks, factories = ask(module, source.name, bound=source.name != BUILTIN)
     except (UnfitPlugin, Overdue) as fault:
         return _Loaded(attrs.evolve(info, error=str(fault), error_step=step))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        pass_on(error)
         reason = last_line(error)
         return _Loaded(attrs.evolve(info, error=reason, error_step=step))
     info = attrs.evolve(info, hooks=hooks, offers=_offers(factories))

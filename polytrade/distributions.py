@@ -108,24 +108,36 @@ def find_plugins(disabled: Collection[str] = ()) -> dict[str, Source]:
 
 def _torn(found: Distribution, error: Exception) -> dict[str, Source]:
     """A distribution whose metadata an interrupted pip left, if it may be one with plugins."""
-    with suppress(*UNREADABLE):
-        if f"[{GROUP}]" in (found.read_text("entry_points.txt") or ""):
-            name = _name_of(found)
-            said = f"half installed: {type(error).__name__}: {error}"
-            return {name: Source(name, "", name, "unknown", problem=said)}
-    return {}
+    declares = b""
+    with suppress(OSError):
+        declares = _located(found, f"{_folder_of(found)}/entry_points.txt").read_bytes()
+    if f"[{GROUP}]".encode() not in declares:
+        return {}
+    name = _name_of(found)
+    said = f"half installed: {type(error).__name__}: {error}"
+    return {name: Source(name, "", name, "unknown", problem=said)}
 
 
 def _name_of(found: Distribution) -> str:
-    return _metadata(found, "Name") or "a distribution without METADATA"
+    """The distribution's name: that of its folder where the METADATA does not say it."""
+    return _metadata(found, "Name") or _folder_of(found).partition("-")[0].replace("_", "-")
 
 
 def _version_of(found: Distribution) -> str:
     return _metadata(found, "Version") or "unknown"
 
 
+def _folder_of(found: Distribution) -> str:
+    """The name of the folder with the metadata, such as `polytrade_glft-1.2.0.dist-info`."""
+    return Path(str(getattr(found, "_path", "unknown"))).name
+
+
 def _metadata(found: Distribution, key: str) -> str:
-    values: list[str] = found.metadata.get_all(key) or []
+    """What the METADATA says, empty when it is missing or cannot be read."""
+    try:
+        values: list[str] = found.metadata.get_all(key) or []
+    except UNREADABLE:
+        return ""
     return values[0] if values else ""
 
 
@@ -133,8 +145,9 @@ def _source(point: EntryPoint, home: Distribution, problem: str) -> Source:
     plain = Source(point.name, point.value, _name_of(home), _version_of(home), problem=problem)
     if problem:
         return plain
-    if not _metadata(home, "Name") or not _metadata(home, "Version"):
-        return attrs.evolve(plain, problem="half installed: its METADATA is missing")
+    torn = _wrong_metadata(home)
+    if torn:
+        return attrs.evolve(plain, problem=f"half installed: {torn}")
     recorded = _recorded(home)
     missing = [name for name in recorded if not _located(home, name).exists()]
     if missing:
@@ -157,6 +170,15 @@ def _source(point: EntryPoint, home: Distribution, problem: str) -> Source:
     except (OSError, ValueError) as error:
         return attrs.evolve(plain, problem=f"cannot be read: {error}")
     return attrs.evolve(plain, packages=tuple(specs), digest=digest, code=code)
+
+
+def _wrong_metadata(home: Distribution) -> str:
+    """Why the METADATA does not say a name and a version, empty when it does."""
+    try:
+        whole = all(home.metadata.get_all(key) for key in ("Name", "Version"))
+    except UNREADABLE as error:
+        return f"{_folder_of(home)}/METADATA: {type(error).__name__}: {error}"
+    return "" if whole else "its METADATA is missing"
 
 
 def _recorded(home: Distribution) -> list[str]:

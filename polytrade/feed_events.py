@@ -7,7 +7,7 @@ from typing import Final
 from polytrade.core.events import Event, FeedGap, ReferenceTicked, VolatilityQuoted
 from polytrade.core.ids import ANCHOR, FAST, RELAY, TWAP30, TWAP60
 from polytrade.core.judging import holdable
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import last_line, pass_on
 from polytrade.reference.codec import FeedCodec
 from polytrade.wire_roles import WireError
 
@@ -54,7 +54,8 @@ def fault_text(error: BaseException) -> str:
     """An error that may be a plugin's as a line that everything can hold. Raises nothing."""
     try:
         text = last_line(error)
-    except (Exception, SystemExit):  # of its own `__str__`
+    except BaseException as fault:  # of its own attributes
+        pass_on(fault)
         text = type(error).__name__
     return text[:FAULT_MAX]
 

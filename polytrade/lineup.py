@@ -6,7 +6,6 @@ points of group `polytrade`), which follow in the order of their names.
 
 import hashlib
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -31,7 +30,7 @@ from polytrade.hookspecs import (
     Kind,
 )
 from polytrade.notices import Notifier
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import faults_dropped, last_line, pass_on, text_of
 from polytrade.reference.codec import FeedCodec
 from polytrade.schema import values_of
 
@@ -204,14 +203,14 @@ def changes_since(catalogue: Catalogue, disabled: Collection[str] = ()) -> Chang
 def check_lineup(lineup: Lineup) -> None:
     """Call `self_check` of every object that has one; PluginError for the first that raises."""
     for (kind, name), made in lineup.objects().items():
-        check = getattr(made, "self_check", None)
-        if check is None:
-            continue
         try:
-            check()
+            check = getattr(made, "self_check", None)
+            if check is not None:
+                check()
         except ConfigError:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            pass_on(error)
             raise fault_of(lineup, kind, name, "self_check", last_line(error)) from error
 
 
@@ -227,8 +226,8 @@ def dump_states(old: Lineup, new: Lineup, out: Collection[str] = frozenset()) ->
         source = before.get((kind, name))
         if source is made or kind in out or stays(old, new, kind, name):
             continue
-        if getattr(made, "restore", None) is not None:
-            with suppress(Exception, SystemExit):
+        with faults_dropped():
+            if getattr(made, "restore", None) is not None:
                 states |= {f"{kind}/{name}": text for text in state_of(source)}
     return states
 
@@ -257,12 +256,14 @@ def restore_states(new: Lineup, states: Mapping[str, bytes]) -> None:
     """Give each object its state of `dump_states`; PluginError when one does not take it."""
     for (kind, name), made in new.objects().items():
         text = states.get(f"{kind}/{name}")
-        restore = getattr(made, "restore", None)
-        if text is None or restore is None:
+        if text is None:
             continue
         try:
-            restore(orjson.loads(text))
-        except (Exception, SystemExit) as error:
+            restore = getattr(made, "restore", None)
+            if restore is not None:
+                restore(orjson.loads(text))
+        except BaseException as error:
+            pass_on(error)
             reason = f"it does not take the state handed over: {last_line(error)}"
             raise fault_of(new, kind, name, "handover", reason) from error
 
@@ -312,17 +313,27 @@ def _called(kind: Kind, name: str, values: Mapping[str, Any], catalogue: Catalog
         ) from error
     except ValueError as error:
         # What an attrs validator says of a value, or the class of several together.
-        message = str(error).partition("\n")[0] or "refused"
+        message = text_of(error).partition("\n")[0] or "refused"
         raise ConfigError(Problem(message, path)) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        pass_on(error)
         reason = f"{name!r} cannot be made: {last_line(error)}"
         raise PluginError(info.name, info.version, reason, "build") from error
-    missing = [method for method in kind.methods if not callable(getattr(made, method, None))]
-    missing += [attribute for attribute in kind.attributes if not hasattr(made, attribute)]
-    if missing:
-        reason = f"{name!r} has no {', '.join(missing)}"
-        raise PluginError(info.name, info.version, reason, "build")
+    wrong = _wrong(kind, made)
+    if wrong:
+        raise PluginError(info.name, info.version, f"{name!r} {wrong}", "build")
     return made
+
+
+def _wrong(kind: Kind, made: Any) -> str:
+    """What of its kind an object does not have, empty when it has everything."""
+    try:
+        missing = [method for method in kind.methods if not callable(getattr(made, method, None))]
+        missing += [attribute for attribute in kind.attributes if not hasattr(made, attribute)]
+    except BaseException as error:  # a property's
+        pass_on(error)
+        return f"cannot be looked at: {last_line(error)}"
+    return f"has no {', '.join(missing)}" if missing else ""
 
 
 def _nowhere(kind: Kind, name: str, catalogue: Catalogue) -> Exception:

@@ -1,4 +1,4 @@
-"""What plugin code may not do, by its syntax; and where in it an error came from.
+"""What plugin code may not do, by its syntax; what it raises, and where that came from.
 
 An import inside a function of an old generation would fetch the modules of the new one: plugins
 import at module level.
@@ -7,14 +7,18 @@ import at module level.
 import ast
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from polytrade.core.judging import place_of
+from polytrade.import_limit import Overdue
 
 REASON_MAX: Final = 300
 """Characters kept of an error's text: a line for a log and an answer."""
 LINE_MAX: Final = 80
 """Characters kept of a line of code."""
+CANCELLED: Final = ("trio", "Cancelled")
+"""The module and the name of what cancels a task: code below the runtime imports no trio."""
 
 
 class RefusedCode(Exception):
@@ -49,15 +53,41 @@ def _called(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
+def pass_on(error: BaseException) -> None:
+    """Raise again what is no plugin's fault: Ctrl-C, a cancellation, an import that is overdue.
+
+    For a handler of BaseException around plugin code, before anything else in it. The rest is the
+    plugin's and must not end the process: `sys.exit`, a panic of an extension written in Rust.
+    """
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt | Overdue) or (
+        (kind.__module__, kind.__qualname__) == CANCELLED
+    ):
+        raise error
+
+
+@contextmanager
+def faults_dropped() -> Iterator[None]:
+    """What plugin code raises in the block ends the block, and is not told."""
+    try:
+        yield
+    except BaseException as error:
+        pass_on(error)
+
+
+def text_of(error: BaseException, otherwise: str = "") -> str:
+    """What an error says of itself; `otherwise` when its own `__str__` raises."""
+    with faults_dropped():
+        otherwise = str(error)
+    return otherwise
+
+
 def last_line(error: BaseException) -> str:
     """The traceback's last line, and the innermost line of plugin code it came through.
 
     Printable, on one line: `KeyError: 'x' (polytrade_glft/maker.py, line 7: self.held["x"])`.
     """
-    try:
-        text = str(error)
-    except Exception:
-        text = ""
+    text = text_of(error)
     place = ""
     if isinstance(error, SyntaxError) and isinstance(error.filename, str) and error.lineno:
         text = error.msg

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pluggy
 
 from polytrade.hookspecs import API, KINDS, PROJECT, Factory, HookSpecs
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import last_line, pass_on
 from polytrade.schema import check_defaults
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
@@ -58,7 +58,8 @@ def ask(
             hooks.append(kind.hook)
             try:
                 answer: Any = implementation.function()
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                pass_on(error)
                 raise UnfitPlugin(f"{kind.hook} failed: {last_line(error)}") from error
             for name, factory in _declared(kind.hook, answer, bound=bound):
                 if any(name == taken for _, taken in factories):

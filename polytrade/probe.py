@@ -35,7 +35,7 @@ from polytrade.lineup import (
     restore_states,
     state_of,
 )
-from polytrade.plugin_code import REASON_MAX, last_line
+from polytrade.plugin_code import REASON_MAX, last_line, pass_on
 from polytrade.trial import Trial, TrialFailed
 
 REQUEST_BYTES_MAX: Final = 64 << 20
@@ -252,7 +252,8 @@ def run(
         plugin, version = _blamed(lineup, failed)
         why = f"{failed.name!r}: {failed.why}" if failed.name else failed.why
         return _counted(ProbeAnswer(False, "probe", plugin, version, why), trial)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        pass_on(error)
         return ProbeAnswer(False, "probe", why=last_line(error))
     finally:
         gc.enable()
@@ -268,7 +269,8 @@ def _replace(lineup: Lineup, config: Config, catalogue: Catalogue) -> None:
     for (kind, name), made in lineup.objects().items():
         try:
             states |= {f"{kind}/{name}": text for text in state_of(made)}
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            pass_on(error)
             reason = f"it cannot say its state: {last_line(error)}"
             raise fault_of(lineup, kind, name, "handover", reason) from error
     restore_states(build_lineup(config, catalogue, checked=False), states)

@@ -17,6 +17,7 @@ from polytrade.feed_events import check_of, codec_error, fault_text
 from polytrade.hookspecs import FEED, KINDS
 from polytrade.lineup import make
 from polytrade.needed import only_needed
+from polytrade.plugin_code import pass_on
 from polytrade.reference import CODECS
 from polytrade.reference.codec import FeedCodec
 from polytrade.schema import values_of
@@ -53,7 +54,8 @@ class GuardedCodec:
         try:
             events = self._codec.decode(frame, ts_ns, source)
             self._check(events, ts_ns)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            pass_on(error)
             raise codec_error(error, source, frame) from error
         return events
 
@@ -61,7 +63,8 @@ class GuardedCodec:
         """A new connection; a codec that cannot begin fails at its frames."""
         try:
             self._codec.reset()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            pass_on(error)
             self._check = _failing(fault_text(error))
 
 

@@ -20,6 +20,7 @@ from polytrade.errors import ConfigError, LineupMissing, PluginError
 from polytrade.hookspecs import KINDS, RISK_RULE
 from polytrade.lineup import ROLES, Lineup, build_lineup, make, state_of, stays
 from polytrade.needed import only_needed, selections
+from polytrade.plugin_code import pass_on
 from polytrade.strict import SECTIONS, structure_section
 
 PLUGINS: Final = "plugins"
@@ -177,18 +178,18 @@ def succeed(
 
 def _handed_over(source: Any, it: Any, kind: str, name: str, new: InForce) -> tuple[Any, str]:
     """The successor with its predecessor's state, or as if made anew, and then why."""
-    restore = getattr(it, "restore", None)
-    if restore is None:
-        return it, ""
     try:
-        found = state_of(source)
-    except (Exception, SystemExit) as error:
+        restore: Any = getattr(it, "restore", None)
+        found = state_of(source) if restore is not None else []
+    except BaseException as error:
+        pass_on(error)
         return it, f"dump: {why_of(error)}"
     if not found:
         return it, ""
     try:
         restore(orjson.loads(found[0]))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        pass_on(error)
         return _anew(it, kind, name, new), f"restore: {why_of(error)}"
     return it, ""
 

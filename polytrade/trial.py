@@ -40,7 +40,7 @@ from polytrade.core.judging import JUDGES
 from polytrade.core.units import MS_NS, ONE_E4, ONE_E6, SECOND_NS
 from polytrade.hookspecs import FEED, KINDS, RISK_RULE
 from polytrade.lineup import ROLES, Lineup
-from polytrade.plugin_code import last_line
+from polytrade.plugin_code import last_line, pass_on
 from polytrade.session import build_session, run_started
 from polytrade.wire_roles import WireError
 
@@ -106,7 +106,8 @@ class Watch:
             cpu_ns, began_ns = thread_time_ns(), perf_counter_ns()
             try:
                 answer = called(*arguments)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                pass_on(error)
                 raise self._fail(kind, name, last_line(error)) from error
             took_us = (perf_counter_ns() - began_ns) // 1_000
             if getrusage(RUSAGE_THREAD).ru_nivcsw != switches:
@@ -210,7 +211,8 @@ class Trial:
                         codec.decode(frame, self._ts_ns, f"{name}/0")
             except TrialFailed:
                 raise
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                pass_on(error)
                 raise TrialFailed(FEED, name, last_line(error)) from error
 
     def _wait(self, factor: float = 1.0) -> None:
@@ -286,7 +288,8 @@ class Trial:
             steps = self._session.handle(event)
         except TrialFailed:
             raise
-        except Exception as error:
+        except BaseException as error:
+            pass_on(error)
             kind, name = self.watch.last
             raise TrialFailed(kind, name, f"its answer broke: {last_line(error)}") from error
         if self.watch.failed is not None:

@@ -114,6 +114,67 @@ def test_distribution_without_metadata_is_half_installed(site: SiteFolder) -> No
     assert problem() == "half installed: its METADATA is missing"
 
 
+def test_distributions_without_metadata_are_told_each_by_its_folder(site: SiteFolder) -> None:
+    for name in ("bidder", "other"):
+        (site.install(name, maker_source(name)).info / "METADATA").unlink()
+    found = find_plugins()
+    assert {name: (it.distribution, it.problem) for name, it in found.items()} == {
+        "bidder": ("polytrade-bidder", "half installed: its METADATA is missing"),
+        "other": ("polytrade-other", "half installed: its METADATA is missing"),
+    }
+
+
+TORN = b"Metadata-Version: 2.1\nName: polytrade-bidder\nVersion: 1.0.0\nSummary: \xff\n"
+
+
+def test_metadata_that_is_no_text_is_told_of_its_plugin(site: SiteFolder) -> None:
+    made = site.install("bidder", maker_source())
+    site.install("other", maker_source("other"))
+    (made.info / "METADATA").write_bytes(TORN)
+    found = find_plugins()
+    assert list(found) == ["bidder", "other"]
+    torn = found["bidder"]
+    assert (torn.distribution, torn.version, torn.packages) == ("polytrade-bidder", "unknown", ())
+    assert torn.problem == (
+        "half installed: polytrade_bidder-1.0.0.dist-info/METADATA: UnicodeDecodeError: "
+        "'utf-8' codec can't decode byte 0xff in position 69: invalid start byte"
+    )
+    assert found["other"].problem == ""
+    assert list(find_plugins(("bidder",))) == ["other"]
+
+
+def test_metadata_that_is_no_text_beside_another_version_is_refused(site: SiteFolder) -> None:
+    old = site.install("bidder", maker_source(), version="1.0")
+    kept = old.info.with_name("kept")
+    os.rename(old.info, kept)
+    site.install("bidder", maker_source(), version="1.1")
+    os.rename(kept, old.info)
+    (old.info / "METADATA").write_bytes(TORN)
+    assert problem() == "polytrade-bidder is installed twice: 1.1 and unknown"
+
+
+def test_metadata_and_entry_points_that_are_no_text_are_told_by_the_folder(
+    site: SiteFolder,
+) -> None:
+    made = site.install("bidder", maker_source())
+    site.install("other", maker_source("other"))
+    (made.info / "METADATA").write_bytes(TORN)
+    points = (made.info / "entry_points.txt").read_bytes()
+    (made.info / "entry_points.txt").write_bytes(points + b"\xff\n")
+    found = find_plugins()
+    assert list(found) == ["other", "polytrade-bidder"]
+    assert found["polytrade-bidder"].problem.startswith("half installed: UnicodeDecodeError: ")
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"Name", b""])
+def test_torn_metadata_of_what_is_no_plugin_is_not_told(site: SiteFolder, text: bytes) -> None:
+    site.install("bidder", maker_source())
+    info = site.folder / "unrelated-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_bytes(text)
+    assert {name: it.problem for name, it in find_plugins().items()} == {"bidder": ""}
+
+
 @pytest.mark.parametrize("text", [b"[polytrade]\nunrel", b"[other]\nx", b"\xff\xfe", b"[poly"])
 def test_torn_metadata_of_anybody_stops_nobody(site: SiteFolder, text: bytes) -> None:
     """pip was killed while it wrote: any distribution of the environment may look so."""

@@ -330,7 +330,8 @@ def why_of(error: BaseException) -> str:
     """What was raised and where, the same in every process: addresses of objects are left out."""
     try:
         text = str(error)
-    except Exception:
+    except BaseException as unsaid:
+        _pass_on(unsaid)
         text = ""
     place = ""
     trace = error.__traceback__

@@ -16,6 +16,7 @@ from polytrade.config import Feeds, Source
 from polytrade.core.events import Event, FeedDown, FeedUp
 from polytrade.core.judging import holdable
 from polytrade.feed_events import REASON_MAX, codec_error, fault_text
+from polytrade.plugin_code import pass_on
 from polytrade.polymarket.relays import (
     API_KEY_ENV,
     PASSPHRASE_ENV,
@@ -160,7 +161,7 @@ async def run_reference_feed(
 
     Every connection that was up ends with a FeedDown, however it ended. A frame is stamped,
     decoded and queued without an await in between, and a full inbox never holds the reader up. A
-    codec that raises anything but WireError, or leaves with SystemExit, ends the connection.
+    codec that raises anything but WireError ends the connection.
     """
     while True:
         await trio.lowlevel.checkpoint()
@@ -208,7 +209,10 @@ def _open_link(
         except trio.WouldBlock:
             link.end("it takes no answers")
             return False
-        except (Exception, SystemExit) as fault:  # the codec's, which may be a plugin's
+        except trio.Cancelled:
+            raise
+        except BaseException as fault:  # the codec's, which may be a plugin's
+            pass_on(fault)
             told = codec_error(fault, source, frame)
             status.refuse(ts_ns, told)
             link.end(told.reason)
@@ -291,7 +295,10 @@ def _greeting(plan: FeedPlan) -> list[str]:
     try:
         plan.codec.reset()
         return list(plan.codec.hello())
-    except (Exception, SystemExit) as error:
+    except trio.Cancelled:
+        raise
+    except BaseException as error:
+        pass_on(error)
         raise FeedLost(plan.source, f"codec: {fault_text(error)}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Final, final
 import trio
 
 from polytrade.notices import ALARM, FILL, KINDS, Notice, Notifier, condense, many
+from polytrade.plugin_code import faults_dropped
 
 QUEUE_MAX: Final = 256
 """Notices waiting for one notifier: an hour of fills of a busy day, 200 KB at most."""
@@ -41,10 +42,9 @@ class Post:
     def employ(self, notifier: Notifier) -> None:
         """Queue from now on what this one takes; what is queued stays."""
         self.notifier = notifier
-        try:
+        self.kinds = frozenset(KINDS)
+        with faults_dropped():  # of what is no collection of words
             self.kinds = frozenset(getattr(notifier, "kinds", KINDS))
-        except (Exception, SystemExit):  # what is no collection of words
-            self.kinds = frozenset(KINDS)
 
     def put(self, notice: Notice) -> None:
         """Queue a notice of a kind that the notifier takes."""

@@ -27,6 +27,7 @@ from polytrade.notices import (
     NotifyError,
     Operator,
 )
+from polytrade.plugin_code import faults_dropped, last_line, pass_on, text_of
 from polytrade.runtime.logs import register_secret
 from polytrade.runtime.notice_fold import NoticeFold, shown
 from polytrade.runtime.notice_queue import Post
@@ -34,7 +35,6 @@ from polytrade.runtime.supervise import (
     Policy,
     RetryLater,
     TaskTable,
-    first_error_text,
     supervise,
 )
 
@@ -245,10 +245,10 @@ class Notices:
 
 def _same(one: Notifier, other: Notifier) -> bool:
     """Whether the other would tell the same in the same way: equal settings of one class."""
-    try:
-        return one is other or (type(one) is type(other) and bool(one == other))
-    except (Exception, SystemExit):
-        return False
+    same = one is other
+    with faults_dropped():
+        same = same or (type(one) is type(other) and bool(one == other))
+    return same
 
 
 def _heeds(notifier: Notifier) -> bool:
@@ -257,8 +257,11 @@ def _heeds(notifier: Notifier) -> bool:
         return bool(getattr(notifier, "commands", False)) and callable(
             getattr(notifier, "listen", None)
         )
-    except (Exception, SystemExit) as error:
-        log.warning("a notifier heeds no commands", error=first_error_text(error))
+    except trio.Cancelled:
+        raise
+    except BaseException as error:
+        pass_on(error)
+        log.warning("a notifier heeds no commands", error=last_line(error))
         return False
 
 
@@ -330,7 +333,7 @@ async def _guarded(call: Callable[[], Awaitable[None]]) -> None:
     failure: RetryLater | None = None
     try:
         await call()
-    except* (trio.Cancelled, KeyboardInterrupt, GeneratorExit):
+    except* (trio.Cancelled, KeyboardInterrupt):
         raise
     except* BaseException as group:  # no return in here: remember, decide outside
         failure = _failure(group)
@@ -350,9 +353,5 @@ def _failure(group: BaseExceptionGroup[BaseException]) -> RetryLater:
         return RetryLater(shown(str(error.reason)), asked_s)
     if isinstance(error, trio.TooSlowError):
         return RetryLater(f"not done within {NOTIFY_S:g} s")
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:
-        text = "its text cannot be had"
+    name, text = type(error).__name__, text_of(error, "its text cannot be had")
     return RetryLater(shown(f"{name}: {text}" if text else name).partition("\n")[0])

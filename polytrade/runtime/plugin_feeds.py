@@ -20,6 +20,7 @@ from polytrade.errors import PluginError
 from polytrade.feed_events import fault_text
 from polytrade.hookspecs import FEED, KINDS
 from polytrade.lineup import Lineup
+from polytrade.plugin_code import pass_on
 from polytrade.reference import CODECS
 from polytrade.reference.codec import FeedCodec
 from polytrade.runtime.budget import Budget
@@ -263,7 +264,10 @@ class PluginFeeds:
                     log.info("feed %s is off: it lists none of universe.coins", name)
                     continue
                 ready[name] = self._plan(name, it, shut)
-            except (Exception, SystemExit) as error:
+            except trio.Cancelled:
+                raise
+            except BaseException as error:
+                pass_on(error)
                 for running in ready.values():
                     self._statuses.forget(running.plan.source)
                 raise it.fault(f"{name!r}: {fault_text(error)}") from error

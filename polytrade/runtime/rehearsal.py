@@ -32,6 +32,7 @@ from polytrade.core.units import MS_NS
 from polytrade.hookspecs import KINDS
 from polytrade.lineup import Lineup, state_of
 from polytrade.needed import selections
+from polytrade.plugin_code import faults_dropped
 from polytrade.runtime.strategy import Strategy
 
 MARKETS_MAX: Final = 8
@@ -191,6 +192,6 @@ def standing_states(lineup: Lineup, config: Config) -> dict[str, bytes]:
     states: dict[str, bytes] = {}
     for (kind, name), made in lineup.objects().items():
         if (kind, name) in chosen:
-            with suppress(Exception, SystemExit):
+            with faults_dropped():
                 states |= {f"{kind}/{name}": text for text in state_of(made)}
     return states

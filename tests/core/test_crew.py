@@ -472,9 +472,10 @@ def test_line_of_a_stopwatch_is_no_place(caller: str) -> None:
     )
 
 
-def test_error_that_cannot_be_shown_is_named() -> None:
+@pytest.mark.parametrize("raised", [RuntimeError, SystemExit, GeneratorExit])
+def test_error_that_cannot_be_shown_is_named(raised: type[BaseException]) -> None:
     class Mute(Exception):
         def __str__(self) -> str:
-            raise RuntimeError
+            raise raised
 
     assert why_of(Mute()) == "Mute"
