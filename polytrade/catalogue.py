@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import sys
 import typing
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -288,23 +287,19 @@ def _add_vanished(loads: dict[str, _Loaded], plugins: Plugins, previous: Catalog
 
 def _refuse_shared_names(loads: dict[str, _Loaded]) -> None:
     """A name belongs to one plugin; the built-ins keep theirs, of others none gets it."""
-    ours = {name for _, name in loads[BUILTIN].factories}
-    counts = Counter(
-        name for plugin, it in loads.items() if plugin != BUILTIN for _, name in it.factories
-    )
+    owners: dict[str, list[str]] = {}
+    for plugin, it in loads.items():
+        for _, name in it.factories:
+            owners.setdefault(name, []).append(plugin)
     for plugin, it in list(loads.items()):
         if plugin == BUILTIN:
             continue
         reason = ""
         for _, name in it.factories:
-            if name in ours:
+            others = [owner for owner in owners[name] if owner != plugin]
+            if BUILTIN in others:
                 reason = f"offers {name!r}, which is built in"
-            elif counts[name] > 1:
-                others = [
-                    other
-                    for other, each in loads.items()
-                    if other != plugin and any(name == theirs for _, theirs in each.factories)
-                ]
+            elif others:
                 reason = f"offers {name!r}, and so does {', '.join(others)}"
         if reason:
             loads[plugin] = _Loaded(attrs.evolve(it.info, error=reason, error_step="hooks"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from polytrade import __version__
-from polytrade.cli_plugins import new_plugin, plugins
+from polytrade.cli_plugins import new_plugin, plugins, sites_option
 from polytrade.cli_reports import report, verify
 from polytrade.cli_sandbox import sandbox
 
@@ -168,14 +168,7 @@ def record(directory: Path, overrides: tuple[str, ...], run_for: float | None) -
     is_flag=True,
     help="Do not compare with the journal's own effects.",
 )
-@click.option(
-    "--plugins",
-    "sites",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    metavar="DIR",
-    help="Folder of other versions of plugins (pip install --target DIR); may be repeated.",
-)
+@sites_option
 @_json
 def replay(
     *,

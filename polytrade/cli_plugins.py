@@ -27,6 +27,16 @@ _set_option = click.option(
     metavar="KEY=VALUE",
     help="Override one setting, e.g. plugins.settings.glft.decay=80; may be repeated.",
 )
+sites_option = click.option(
+    "--plugins",
+    "sites",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of other versions of plugins (pip install --target DIR); may be repeated.",
+)
+"""What every command that replays a run takes."""
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from polytrade.cli_plugins import sites_option
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -24,8 +26,11 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
     metavar="DIR",
     help="Configuration for a raw capture; a journal carries its own.",
 )
+@sites_option
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-def report(run: Path, out_root: Path, directory: Path | None, as_json: bool) -> int:
+def report(
+    *, run: Path, out_root: Path, directory: Path | None, sites: tuple[Path, ...], as_json: bool
+) -> int:
     """Write the report files of a run: replayed, under three fill models, with plots.
 
     RUN is the folder of a run or a raw capture; a capture is traded on paper first.
@@ -36,7 +41,9 @@ def report(run: Path, out_root: Path, directory: Path | None, as_json: bool) -> 
     """
     from polytrade.reports.command import run_report_command
 
-    return run_report_command(run, out_root=out_root, configs=directory, as_json=as_json)
+    return run_report_command(
+        run, out_root=out_root, configs=directory, as_json=as_json, sites=sites
+    )
 
 
 @click.command(context_settings=_CONTEXT)
@@ -47,8 +54,9 @@ def report(run: Path, out_root: Path, directory: Path | None, as_json: bool) -> 
     metavar="PATH",
     help="The run or capture; otherwise runs/<run_id> of a folder above the manifest.",
 )
+@sites_option
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-def verify(manifest: Path, run: Path | None, as_json: bool) -> int:
+def verify(manifest: Path, run: Path | None, sites: tuple[Path, ...], as_json: bool) -> int:
     """Make a report again from the run it rests on; fail at the first byte that differs.
 
     MANIFEST is a truth_manifest.json or the folder that has it. Numbers of wall-clock origin are
@@ -60,4 +68,4 @@ def verify(manifest: Path, run: Path | None, as_json: bool) -> int:
     """
     from polytrade.reports.command import run_verify_command
 
-    return run_verify_command(manifest, run=run, as_json=as_json)
+    return run_verify_command(manifest, run=run, as_json=as_json, sites=sites)

@@ -269,6 +269,26 @@ def test_replay_is_called_with_what_was_asked(
     ]
 
 
+def test_report_and_verify_take_other_versions_of_plugins_as_replay_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, verify = Calls(), Calls(result=1)
+    fake_module(
+        monkeypatch,
+        "polytrade.reports.command",
+        run_report_command=report,
+        run_verify_command=verify,
+    )
+    (other := tmp_path / "other").mkdir()
+    more = ["--plugins", str(tmp_path), "--plugins", str(other)]
+    assert cli.main(["report", str(tmp_path), "--out-root", str(other), *more]) == 0
+    assert cli.main(["verify", str(tmp_path), "--json", *more]) == 1
+    sites = (tmp_path, other)
+    told = {"out_root": other, "configs": None, "as_json": False, "sites": sites}
+    assert report.seen == [((tmp_path,), told)]
+    assert verify.seen == [((tmp_path,), {"run": None, "as_json": True, "sites": sites})]
+
+
 @pytest.mark.parametrize(
     ("arguments", "field"), [(["--coins", "btc,pepe"], "coins"), (["--activity", "5"], "activity")]
 )

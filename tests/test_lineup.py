@@ -364,6 +364,7 @@ def test_name_offered_by_two_plugins_is_nobodys(site: SiteFolder) -> None:
     site.install("bidder", WHOLE)
     site.install("other", WHOLE)
     check(failed(), "hooks", "offers 'bidder', and so does other")
+    assert scan(Plugins()).plugins["other"].error == "offers 'bidder', and so does bidder"
 
 
 def test_name_offered_for_two_kinds_is_refused(site: SiteFolder) -> None:

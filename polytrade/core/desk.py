@@ -5,6 +5,7 @@ from typing import Final, final
 from polytrade.core.crew import Crew
 from polytrade.core.effects import CancelOrder, Effect, PlaceOrder, Refused
 from polytrade.core.ids import BUY, SELL, YES
+from polytrade.core.judging import EDGE_MAX
 from polytrade.core.ledger import Ledger
 from polytrade.core.limit_rules import calm
 from polytrade.core.limits import (
@@ -27,8 +28,6 @@ from polytrade.core.units import ONE_E4, ONE_E6
 
 PASSING: Final = (*[limit.name for limit in STANDING], "rate_budget_global", "rate_budget_market")
 """Limits that pass with time: the same order may be sent later."""
-EXACT_MAX: Final = 1e9
-"""Edges beyond it, and what is no number, are passed on as they are."""
 SENT: Final = ""
 """The answer of `Desk.send` when an order went out."""
 
@@ -207,9 +206,9 @@ def yes_side(token: int, side: int) -> int:
 
 def _hundredths(value: float) -> float:
     """`value` to two decimals. `round(value, 2)` works on decimal digits: that alone took 9 us, an
-    eighth of a decision that sends an order.
+    eighth of a decision that sends an order. What is no edge is passed on as it is.
     """
-    return round(value * 100.0) / 100.0 if abs(value) < EXACT_MAX else value
+    return round(value * 100.0) / 100.0 if abs(value) <= EDGE_MAX else value
 
 
 def _refused(request: Request, limit: str, why: str) -> Refused:

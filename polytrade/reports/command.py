@@ -1,7 +1,7 @@
 """The commands `polytrade report` and `polytrade verify`, for people and for scripts."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from polytrade.captures import CaptureError
+from polytrade.errors import LineupMissing
 from polytrade.reports.files import write_reports
 from polytrade.reports.report import Report, build_report
 from polytrade.reports.tables import short
@@ -22,18 +23,26 @@ from polytrade.strict import load
 Progressed = Callable[[int], None]
 
 
-def run_report_command(path: Path, *, out_root: Path, configs: Path | None, as_json: bool) -> int:
+def run_report_command(
+    path: Path,
+    *,
+    out_root: Path,
+    configs: Path | None,
+    as_json: bool,
+    sites: Sequence[Path] = (),
+) -> int:
     """Write the report files of a run; 1 when it cannot be read or the files cannot be written.
 
+    `sites` as in `replay`: without a version of a plugin that the run needs the answer is 1, too.
     ConfigError passes through for a configuration, of the journal or in `configs`, that is wrong.
     """
     config = load(configs) if configs is not None else None
     try:
         with _progress("replaying") as progressed:
-            watch, basis, _ = report_of(path, config, progress=progressed)
+            watch, basis, _ = report_of(path, config, progress=progressed, sites=sites)
         report = build_report(watch, basis)
         paths = write_reports(report, out_root)
-    except (JournalError, CaptureError, OSError) as error:
+    except (JournalError, CaptureError, LineupMissing, OSError) as error:
         return _failed("report", error)
     if as_json:
         answer = {
@@ -49,15 +58,17 @@ def run_report_command(path: Path, *, out_root: Path, configs: Path | None, as_j
     return 0
 
 
-def run_verify_command(manifest: Path, *, run: Path | None, as_json: bool) -> int:
-    """Make a report again; 1 unless every byte of it comes out.
+def run_verify_command(
+    manifest: Path, *, run: Path | None, as_json: bool, sites: Sequence[Path] = ()
+) -> int:
+    """Make a report again; 1 unless every byte of it comes out. `sites` as in `replay`.
 
     ConfigError passes through for a journal whose configuration no longer fits.
     """
     try:
         with _progress("replaying") as progressed:
-            found = verify_manifest(manifest_of(manifest), run, progressed)
-    except (ManifestError, JournalError, CaptureError, OSError) as error:
+            found = verify_manifest(manifest_of(manifest), run, progressed, sites)
+    except (ManifestError, JournalError, CaptureError, LineupMissing, OSError) as error:
         return _failed("verify", error)
     if as_json:
         sys.stdout.write(orjson.dumps(found.to_dict(), option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -84,7 +95,7 @@ def _verdict_lines(found: Verdict) -> list[str]:
 
 
 def _failed(command: str, error: Exception) -> int:
-    Console(stderr=True).print(f"{command}: {error}", markup=False, highlight=False)
+    Console(stderr=True).print(f"{command}: {error}", markup=False, highlight=False, soft_wrap=True)
     return 1
 
 

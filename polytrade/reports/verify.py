@@ -3,7 +3,7 @@
 What is of wall-clock origin is taken from the manifest, so that all else must come out the same.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,11 +79,12 @@ def report_of(
     *,
     until: int | None = None,
     progress: Callable[[int], None] | None = None,
+    sites: Sequence[Path] = (),
 ) -> tuple[Watch, Basis, ReplayResult]:
     """Replay a run or a capture with everything looking on, up to event `until`.
 
     A segment of a journal stands for its run, which has its own configuration: JournalError for
-    another. Raises what `replay` raises.
+    another. `sites` as in `replay`, and what that raises passes.
     """
     if path.is_file() and path.name.startswith(f"{JOURNAL_STEM}-"):
         path = path.parent
@@ -100,7 +101,15 @@ def report_of(
         watches.append(Watch(config, session.engine))
         return watches[0]
 
-    result = replay(path, until=until, config=config, progress=progress, build=build, attach=attach)
+    result = replay(
+        path,
+        until=until,
+        config=config,
+        progress=progress,
+        build=build,
+        attach=attach,
+        sites=sites,
+    )
     watch = watches[0]
     if result.kind == "journal":
         return watch, Basis.of_journal(path, result.records_lost), result
@@ -109,9 +118,14 @@ def report_of(
 
 
 def verify(
-    manifest: Path, run: Path | None = None, progress: Callable[[int], None] | None = None
+    manifest: Path,
+    run: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+    sites: Sequence[Path] = (),
 ) -> Verdict:
     """Make the report of `manifest` again from `run`, or from the run found beside the reports.
+
+    `sites` are folders of other versions of plugins, as in `replay`.
 
     ManifestError for a manifest that cannot be used; what `replay` raises passes through.
     """
@@ -126,7 +140,7 @@ def verify(
         verdict.problems.append(f"{basis.records_lost} records of the run were never written")
     if verdict.problems:
         return verdict
-    again = _again(told, basis, found, progress, verdict)
+    again = _again(told, basis, found, verdict, progress=progress, sites=sites)
     if again is not None:
         for name, body in render(again).items():
             if name in LATEST:
@@ -154,15 +168,17 @@ def _again(
     told: dict[str, Any],
     basis: Basis,
     found: Path,
-    progress: Callable[[int], None] | None,
     verdict: Verdict,
+    *,
+    progress: Callable[[int], None] | None,
+    sites: Sequence[Path],
 ) -> Report | None:
     """The report made anew; None, and the reason in `verdict`, when the run does not replay."""
     events = int(told["records"]["events"])
     config = None
     if basis.kind != "journal":
         config = structure(basis.config)
-    watch, _, result = report_of(found, config, until=events, progress=progress)
+    watch, _, result = report_of(found, config, until=events, progress=progress, sites=sites)
     verdict.events = result.events
     if result.events != events:
         verdict.problems.append(f"the run has {result.events} events, the report {events}")

@@ -5,7 +5,6 @@ seldom when making it is dear. Files are written by one thread, which hands the 
 every half millisecond: the page of plots takes it a second.
 """
 
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -40,6 +39,7 @@ from polytrade.runtime.risk import RiskWatch
 from polytrade.runtime.stages import Stages
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import TaskTable
+from polytrade.runtime.switching import short_switches
 from polytrade.segments import JournalError
 from polytrade.session import code_version
 from polytrade.shadow import MEASURED, ShadowReport
@@ -53,8 +53,6 @@ COST_FACTOR: Final = 100
 """A report is kept so many times as long as making it took: one hundredth of the loop at most."""
 BEAT_S: Final = 0.25
 """Between two looks at the queues: the statistics of one cost 0.1 ms."""
-SWITCH_S: Final = 0.0005
-"""How long a thread that writes files may keep the interpreter from the event loop."""
 SLOW_MS: Final = 5.0
 """Holding the engine up longer than this for a final report is told."""
 REPORTS: Final = "reports"
@@ -110,14 +108,10 @@ class Reporter:
 
     async def run(self) -> None:
         """Sample the queues until cancelled."""
-        switch_s = sys.getswitchinterval()
-        sys.setswitchinterval(min(switch_s, SWITCH_S))
-        try:
+        with short_switches():
             while True:
                 self._beat()
                 await trio.sleep(BEAT_S)
-        finally:
-            sys.setswitchinterval(switch_s)
 
     def configure(self, config: Config) -> None:
         """From now on reports are made under this configuration."""

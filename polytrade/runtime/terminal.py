@@ -2,11 +2,10 @@
 
 `render_status` is pure, so tests assert its text and a script exports it as a picture. Drawing
 happens in a worker thread; the interpreter is asked to switch threads often meanwhile, so that the
-event loop never waits longer than `SWITCH_S` for it.
+event loop never waits long for it (`switching`).
 """
 
 import re
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,10 +23,9 @@ from polytrade.core.units import SECOND_NS, decimal_text, price_text
 from polytrade.gates import GateResult
 from polytrade.runtime.logs import LogStream
 from polytrade.runtime.status import DaemonStatus, FeedRow, MarketRow
+from polytrade.runtime.switching import short_switches
 
 INTERVAL_S: Final = 0.5
-SWITCH_S: Final = 0.0005
-"""How long the drawing thread may keep the interpreter from the event loop."""
 LINES_MAX: Final = 1000
 """Log lines waiting for the next drawing: half a second of the fastest logging allowed."""
 ALARMS_SHOWN: Final = 3
@@ -160,18 +158,16 @@ async def _draw_until_cancelled(
     read: Callable[[], DaemonStatus], live: Live, waiting: deque[str], interval_s: float
 ) -> None:
     limiter = trio.CapacityLimiter(1)
-    switch_s = sys.getswitchinterval()
-    sys.setswitchinterval(min(switch_s, SWITCH_S))
     try:
-        live.start()
-        while True:
-            draw = partial(_draw, live, read(), waiting)
-            await trio.to_thread.run_sync(draw, limiter=limiter)
-            await trio.sleep(interval_s)
+        with short_switches():
+            live.start()
+            while True:
+                draw = partial(_draw, live, read(), waiting)
+                await trio.to_thread.run_sync(draw, limiter=limiter)
+                await trio.sleep(interval_s)
     except OSError:
         return  # the terminal is gone
     finally:
-        sys.setswitchinterval(switch_s)
         _finish(live, read, waiting)
 
 
