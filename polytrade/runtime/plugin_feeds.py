@@ -49,6 +49,7 @@ twelve minutes of the longest delays. The reference exchanges are tried for ever
 FEEDS_MAX: Final = 32
 """Feeds of plugins at once: each is a connection, a task and a socket."""
 STEP: Final = "feeds"
+QUIET: Final = "it is connected, and nothing readable was heard"
 OUT: Final = Policy(failures_max=1)
 """For the task of a feed that is out of service: it rests, and says why."""
 
@@ -249,7 +250,7 @@ class PluginFeeds:
     def _why_down(self, name: str, running: _Running) -> str:
         error = self._tasks.row(running.plan.source).last_error or running.status.last_error
         if not error and running.status.connected:
-            error = "it is connected, and nothing readable was heard"
+            error = f"{QUIET}; one that is quiet so long can be switched on at a start only"
         return f"{name!r} is not up within {UP_S:g} s" + (f": {error}" if error else "")
 
     def _prepared(self, wanted: Mapping[str, Wanted], *, shut: bool) -> dict[str, _Running]:

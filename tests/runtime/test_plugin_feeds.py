@@ -334,7 +334,8 @@ async def test_connection_on_which_nothing_readable_comes_is_not_up(
     stage.net.mute = True
     error = await stage.refused({"alpha": wanted()}, 1)
     assert error.reason == (
-        "'alpha' is not up within 5 s: it is connected, and nothing readable was heard"
+        "'alpha' is not up within 5 s: it is connected, and nothing readable was heard;"
+        " one that is quiet so long can be switched on at a start only"
     )
     error = await stage.refused({"alpha": wanted()}, 1, "nonsense")
     assert error.reason == (
