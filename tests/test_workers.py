@@ -12,7 +12,7 @@ import pytest
 from tests import conftest
 from tests.test_scripts import project, run
 
-WORKERS = "-n 3 --dist loadscope --no-loadscope-reorder"
+WORKERS = "-n 4 --dist loadscope --no-loadscope-reorder"
 SHARED = ("tests/core/test_book.py", "tests/core/test_units.py", "tests/test_gates.py")
 """Files of many quick tests."""
 __all__ = ["project"]  # a fixture

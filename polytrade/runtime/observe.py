@@ -86,14 +86,19 @@ class Observer:
     def read(self) -> DaemonStatus:
         """The snapshot as of now."""
         now_ns = self._strategy.inbox.now_ns()
-        last, risk = self._last, self._strategy.session.engine.risk
-        if (
-            last is None
-            or now_ns - last.ts_ns >= FRESH_NS
-            or (last.engine_mode, last.paused) != (risk.mode, risk.paused)
-        ):
+        last = self._last
+        if last is None or now_ns - last.ts_ns >= FRESH_NS or self._overtaken(last):
             last = self._last = self._make(now_ns)
         return last
+
+    def _overtaken(self, last: DaemonStatus) -> bool:
+        """Whether something was ordered, reloaded or cut out since: that is seen at once."""
+        risk = self._strategy.session.engine.risk
+        return (
+            (last.engine_mode, last.paused) != (risk.mode, risk.paused)
+            or last.reloads != self.reloads()
+            or last.faults != self._faults()
+        )
 
     def _make(self, now_ns: int) -> DaemonStatus:
         strategy = self._strategy

@@ -94,7 +94,7 @@ async def live(
 
     wall_ns = _wall_clock(into_window_s, mono_ns)
     config = sandbox_config(root, "risk.max_loss_streak=1000", 'universe.coins=["btc"]', *overrides)
-    async with trio.open_nursery() as nursery, httpx2.AsyncClient() as client:
+    async with trio.open_nursery() as nursery, httpx2.AsyncClient(timeout=WAIT_S) as client:
         with _calendar(calendar or {}):
             urls = await nursery.start(partial(serve_venue, OPTIONS, now_ns=wall_ns))
         if keys is not None:

@@ -367,6 +367,8 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "feeds.backoff_max_s=0.5",
             "risk.max_loop_lag_ms=20000",
             "risk.orders_per_s=200",
+            "reload.probe_s=30",  # a trial on a busy machine
+            "control.request_limit_s=60",
             'strategy.fair_value="basis_mr"',  # quotes at once: no volatility to warm up
             *overrides,
         ),
@@ -410,7 +412,7 @@ async def running(
             finally:
                 ended.set()
 
-        async with httpx2.AsyncClient() as client, trio.open_nursery() as inner:
+        async with httpx2.AsyncClient(timeout=WAIT_S) as client, trio.open_nursery() as inner:
             if fault is not None:
                 await client.post(f"{urls['admin_url']}/admin/fault", json=fault)
             inner.start_soon(run)

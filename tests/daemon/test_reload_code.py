@@ -10,7 +10,6 @@ import pytest
 from tests.daemon.rig import Rig, running
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
-ROOM = ("reload.probe_s=30", "control.request_limit_s=60")
 RULE = '''
 """A rule that lets everything pass; `EDITION` tells its versions apart."""
 
@@ -81,7 +80,7 @@ async def test_code_of_everything_in_use_is_loaded_or_the_whole_is_refused(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     start = ('strategy.maker="bidder"', 'plugins.risk_rules=["meek"]')
-    async with running(tmp_path, *ROOM, *start) as rig:
+    async with running(tmp_path, *start) as rig:
         await rig.until(rig.synced, "synced books")
         site.install("bidder", maker_source(price_e4=200), version="1.1.0")
         site.edit("polytrade-meek", 'EDITION = "first"', 'EDITION = "other"')

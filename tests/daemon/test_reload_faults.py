@@ -15,7 +15,6 @@ from polytrade.core.limits import HALT
 from polytrade.core.units import ONE_E6
 from polytrade.errors import ConfigError
 from polytrade.runtime.reload_requests import ReloadRefused, ReloadRequest
-from polytrade.runtime.status import DaemonStatus
 from tests.daemon.rig import Rig, running
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
@@ -26,19 +25,10 @@ def site(tmp_path: Path) -> Iterator[SiteFolder]:
         yield folder
 
 
-PROBE = ("reload.probe_s=30", "control.request_limit_s=60")
-
-
 def last(rig: Rig) -> dict[str, Any]:
     """The newest row of the history."""
     rows = rig.parts.reloader.history()
     return rows[-1] if rows else {"generation": 1, "name": ""}
-
-
-def read(rig: Rig) -> DaemonStatus:
-    """A snapshot that is not a moment old."""
-    rig.parts.observer._last = None
-    return rig.parts.observer.read()
 
 
 async def test_sighup_loads_the_configuration_again_or_says_what_needs_a_restart(
@@ -80,7 +70,7 @@ async def test_client_that_goes_changes_nothing_and_two_reloads_come_in_turn(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("bidder", maker_source())
-    async with running(tmp_path, *PROBE) as rig:
+    async with running(tmp_path) as rig:
         await rig.until(rig.synced, "synced books")
         url = f"{await rig.control_url()}/control/reload_strategy"
         with trio.move_on_after(0.3) as gone:
@@ -118,7 +108,7 @@ async def test_reload_while_halted_and_paused_works_and_does_not_resume(tmp_path
 
 async def test_stop_in_the_middle_of_a_reload_is_clean(tmp_path: Path, site: SiteFolder) -> None:
     answers: list[Any] = []
-    async with running(tmp_path, *PROBE) as rig:
+    async with running(tmp_path) as rig:
         await rig.quoting()
         site.install("bidder", "while True:\n    pass\n")
 
@@ -152,7 +142,7 @@ async def test_slow_plugin_is_quarantined_told_and_revived_by_the_next_reload(
         f"import pathlib\nimport time as wait\n\nGO = pathlib.Path({str(go)!r})\n\nimport attrs\n"
     )
     site.install("bidder", SLOW.replace("import attrs\n", head))
-    async with running(tmp_path, *PROBE, "strategy.maker=bidder") as rig:
+    async with running(tmp_path, "strategy.maker=bidder") as rig:
         await rig.until(rig.synced, "synced books")
         assert (await rig.health())[1]["faults"] == []
         go.touch()
@@ -163,7 +153,7 @@ async def test_slow_plugin_is_quarantined_told_and_revived_by_the_next_reload(
         (fault,) = body["faults"]
         assert (fault["role"], fault["name"]) == ("maker", "bidder")
         assert fault["why"].startswith("5 calls within 60 s took longer than 2000 us, the last ")
-        assert read(rig).reloads.quarantined == 1
+        assert rig.parts.observer.read().reloads.quarantined == 1
         go.unlink()
         status, body = await rig.command("reload_strategy")
         assert (status, body["generation"]) == (200, 2)
@@ -179,9 +169,12 @@ async def test_guard_rolls_back_what_loses_money(tmp_path: Path) -> None:
         status, _ = await rig.command("reload_strategy", min_edge_bps=1)
         assert status == 200
         rig.engine.ledger.cash_e6 -= 6 * ONE_E6
-        await rig.until(lambda: last(rig)["generation"] == 3, "the rollback")
+        await rig.until(lambda: rig.parts.guard.rollbacks == 1, "the rollback")
         assert (last(rig)["name"], last(rig)["who"]) == ("rollback", "guard")
+        assert last(rig)["generation"] == 3
         assert last(rig)["why"] == "6 USDC of equity lost, bound 5"
         assert rig.parts.session.config.strategy.min_edge_bps == 4.0
         # The guard counts when it has its answer, a moment after the row.
-        await rig.until(lambda: read(rig).reloads.rolled_back == 1, "the guard's count")
+        await rig.until(
+            lambda: rig.parts.observer.read().reloads.rolled_back == 1, "the guard's count"
+        )

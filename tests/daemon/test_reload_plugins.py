@@ -39,13 +39,10 @@ async def bidding(rig: Rig, price_e4: int) -> None:
     await rig.until(lambda: maker.asked > asked, f"quotes at {price_e4}")
 
 
-FAST = ("reload.probe_s=30", "control.request_limit_s=60")
-
-
 async def test_plugin_is_switched_to_upgraded_and_rolled_back(
     tmp_path: Path, site: SiteFolder
 ) -> None:
-    async with running(tmp_path, *FAST) as rig:
+    async with running(tmp_path) as rig:
         await rig.quoting()
         site.install("bidder", maker_source(price_e4=100))
         status, body = await post(rig, "/control/reload_plugins")
@@ -129,7 +126,7 @@ async def test_broken_plugins_are_refused_with_the_step_and_harm_nothing(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("bidder", maker_source(price_e4=100))
-    async with running(tmp_path, *FAST, "strategy.maker=bidder", "reload.probe_s=3") as rig:
+    async with running(tmp_path, "strategy.maker=bidder", "reload.probe_s=8") as rig:
         await rig.until(rig.synced, "synced books")
         lineup, modules = rig.parts.session.lineup, sys.modules["polytrade_bidder"]
         for name, (source, settings, step, why) in BROKEN.items():
@@ -190,7 +187,7 @@ async def test_notifier_comes_and_goes_by_a_reload_and_hears_of_reloads(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     book = tmp_path / "notices.txt"
-    async with running(tmp_path, *FAST) as rig:
+    async with running(tmp_path) as rig:
         await rig.until(rig.synced, "synced books")
         site.install("scribe", SCRIBE)
         body = {"notifiers": ["scribe"], "settings": {"scribe": {"path": str(book)}}}

@@ -11,7 +11,6 @@ from polytrade.core.limits import HALT, RUN
 from tests.daemon.rig import Rig, running
 from tests.plugin_projects import SiteFolder, plugin_site
 
-ROOM = ("reload.probe_s=30", "control.request_limit_s=60")
 RULES = '''
 """A rule that refuses orders of a token, and one that breaks after some calls."""
 
@@ -87,7 +86,7 @@ def refused(rig: Rig) -> list[list[Any]]:
 async def test_rule_selected_by_a_reload_refuses_orders_until_it_is_taken_back(
     tmp_path: Path, site: SiteFolder
 ) -> None:
-    async with running(tmp_path, *ROOM) as rig:
+    async with running(tmp_path) as rig:
         await rig.quoting()
         status, body = await reload_rules(rig, risk_rules=["one-token"])
         assert status == 200, body
@@ -119,7 +118,7 @@ async def test_rule_that_raises_halts_and_its_replacement_trades_after_resume(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     start = ('plugins.risk_rules=["one-token", "brittle"]', "plugins.settings.one-token.token=2")
-    async with running(tmp_path, *ROOM, *start) as rig:
+    async with running(tmp_path, *start) as rig:
         await rig.until(lambda: rig.engine.risk.mode == HALT, "the halt")
         await rig.pulled()
         assert rig.tap.count("plugin_faulted") == 1

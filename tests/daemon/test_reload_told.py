@@ -14,7 +14,6 @@ from polytrade.config import Config
 from tests.daemon.rig import Rig, running
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
-ROOM = ("reload.probe_s=30", "control.request_limit_s=60")
 CHECKED = (
     maker_source()
     .replace(
@@ -51,7 +50,7 @@ async def test_setting_that_new_code_has_not_is_taken_back_by_null(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("fader", maker_source())
-    async with running(tmp_path, *ROOM) as rig:
+    async with running(tmp_path) as rig:
         await rig.until(rig.synced, "synced books")
         status, body = await post(
             rig, "/control/reload_strategy", plugin="bidder", settings={"size": 7.0}
@@ -87,7 +86,7 @@ async def test_plugins_that_are_not_loaded_are_listed_and_named(
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("bidder", CHECKED)
-    async with running(tmp_path, *ROOM) as rig:
+    async with running(tmp_path) as rig:
         await rig.until(rig.synced, "synced books")
         assert {name: row["on_disk"] for name, row in (await rows(rig)).items()} == {
             "builtin": None,

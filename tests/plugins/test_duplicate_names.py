@@ -9,7 +9,7 @@ from tests.daemon.rig import running
 from tests.plugin_projects import SiteFolder, plugin_site
 from tests.plugins.broken import steady
 
-ROOM = ("reload.probe_s=30", "control.request_limit_s=60", "reload.call_budget_us=1000000")
+ROOM = "reload.call_budget_us=1000000"
 
 
 def offering(own: str) -> str:
@@ -27,7 +27,7 @@ async def test_name_of_two_plugins_is_refused_with_both_and_the_one_in_force_quo
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("alder", offering("alder"))
-    async with running(tmp_path, *ROOM, 'strategy.maker="alder"') as rig:
+    async with running(tmp_path, ROOM, 'strategy.maker="alder"') as rig:
         await rig.quoting()
         site.install("birch", offering("birch"))
         status, body = await rig.command("reload_strategy", min_edge_bps=1)
