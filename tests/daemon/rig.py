@@ -284,10 +284,25 @@ class Rig:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def market_connections(self) -> list[int]:
+    async def _open_now(self) -> list[int]:
         """The ids of the open connections of the market channel, as the venue numbers them."""
         rows = (await self.venue_status())["connections"]
         return [row["id"] for row in rows if row["endpoint"] == "market" and row["open"]]
+
+    async def both_connections(self) -> tuple[int, int]:
+        """The ids of the two connections of the market channel, once both are up at either end.
+
+        Books are synced and quoted on as soon as one of them is.
+        """
+
+        async def up() -> bool:
+            paths = ("polymarket.market/0", "polymarket.market/1")
+            told = all(self.feed(path).connected for path in paths)
+            return told and len(await self._open_now()) == len(paths)
+
+        await self.until_async(up, "both market connections")
+        first, second = await self._open_now()
+        return first, second
 
     def failures(self, task: str) -> int:
         """How often a task failed; 0 before it first ran."""
@@ -368,6 +383,7 @@ def sandbox_config(root: Path, *overrides: str) -> Config:
             "risk.max_loop_lag_ms=20000",
             "risk.orders_per_s=200",
             "reload.probe_s=30",  # a trial on a busy machine
+            "reload.call_budget_us=1000000",  # which is no fault of a plugin's
             "control.request_limit_s=60",
             'strategy.fair_value="basis_mr"',  # quotes at once: no volatility to warm up
             *overrides,

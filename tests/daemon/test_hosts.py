@@ -1,6 +1,7 @@
 """Hosts that cannot be reached: named one by one, asked again, and nothing is quoted meanwhile."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ from polytrade.config import Config
 from tests.daemon.rig import running
 
 
-def closed_port() -> int:
-    """A port of this machine where nobody listens."""
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port of this machine where nobody listens, and nobody else can meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+        yield taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("name", ["gamma_url", "clob_url", "market_url"])
-async def test_unreachable_host_is_named_and_asked_again(name: str, tmp_path: Path) -> None:
-    port = closed_port()
+async def test_unreachable_host_is_named_and_asked_again(
+    name: str, tmp_path: Path, port: int
+) -> None:
     scheme = "ws" if name == "market_url" else "http"
 
     def change(config: Config) -> Config:
@@ -35,6 +37,12 @@ async def test_unreachable_host_is_named_and_asked_again(name: str, tmp_path: Pa
             return sum(row.failures for row in rows if row.host == f"127.0.0.1:{port}")
 
         await rig.until(lambda: failures() >= 1, "a failure")
+
+        async def told_of() -> bool:  # a snapshot may be a moment old
+            rows = (await rig.health())[1]["hosts"]
+            return any(row["name"].endswith(f":{port}") and row["last_error"] for row in rows)
+
+        await rig.until_async(told_of, "the failure told")
         code, health = await rig.health()
         assert (code, health["status"]) == (200, "degraded")
         hosts = {row["name"]: row for row in health["hosts"]}

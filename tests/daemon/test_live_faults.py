@@ -16,7 +16,16 @@ from tests.daemon import rig as rig_module
 from tests.daemon.live_rig import EXCHANGES, FIRST_S, WINDOW_S, LiveRig, live
 from tests.daemon.measured import measured
 from tests.daemon.rig import ROOT
-from tests.daemon.test_faults import BOTH_PATHS, all_above, heals, may_ask, reached, reconnects
+from tests.daemon.test_faults import (
+    BOTH_PATHS,
+    all_above,
+    cut,
+    heals,
+    malformed,
+    may_ask,
+    reached,
+    reconnects,
+)
 
 SHORT = ("risk.book_stale_ms=1000", "feeds.market_silence_s=1.8", "feeds.ping_interval_s=0.2")
 """A part of the shipped patience, so that a test need not wait ten seconds."""
@@ -38,7 +47,7 @@ async def test_damaged_frames_and_lost_connections_heal(tmp_path: Path) -> None:
         await rig.quoting()
         for kind in ("garbage", "truncate"):
             await heals(rig, f"live: {kind} on both", "suspect", kind)
-        assert [rig.feed(path).malformed for path in BOTH_PATHS] == [2, 2]
+        await rig.until(lambda: malformed(rig) == [2, 2], "damage on both")
         for kind in ("close_mid_frame", "disconnect"):
             await comes_back(rig, kind)
         await heals(rig, "live: kill of everything for 1 s", "stale", "kill", seconds=1.0)
@@ -67,7 +76,7 @@ async def comes_back(rig: LiveRig, kind: str) -> None:
 async def test_one_of_two_connections_going_wrong_disturbs_nobody(tmp_path: Path) -> None:
     async with live(tmp_path, *PATIENT) as rig:
         await rig.quoting()
-        (first, second) = await rig.market_connections()
+        (first, second) = await rig.both_connections()
         rig.tap.clear()
         for kind in ("garbage", "truncate", "drop_price_change", "duplicate", "reorder"):
             await rig.fault(kind, connection=first, n=2)
@@ -310,8 +319,8 @@ async def test_no_quotes_without_a_price(tmp_path: Path, monkeypatch: pytest.Mon
             assert "risk:stale_reference" in rig.reasons()
             if kind == "price_stall":
                 # Made anew, some are told the price of the moment: good for 800 ms.
-                await rig.until(lambda: rig.tap.count("feed_down") == feeds, "all cut")
-                await rig.until(lambda: rig.tap.count("feed_up") == feeds, "all up again")
+                await rig.until(lambda: len(cut(rig)) == feeds, "all cut")
+                await rig.until(lambda: len(back(rig)) == feeds, "all up again")
                 up_ns = rig.engine.ts_ns
                 await rig.until(partial(passed, rig, up_ns + SECOND_NS), "no news")
                 rig.tap.clear()
@@ -324,6 +333,11 @@ async def test_no_quotes_without_a_price(tmp_path: Path, monkeypatch: pytest.Mon
             measured(f"live: {kind} of every price", pulled_s, trio.current_time() - over_s)
         await rig.stop()
         rig.nothing_rests()
+
+
+def back(rig: LiveRig) -> set[str]:
+    """The feeds that came up, some perhaps more than once."""
+    return {event.source for event in rig.tap.of("feed_up")}
 
 
 def passed(rig: LiveRig, moment_ns: int) -> bool:

@@ -11,7 +11,7 @@ import trio
 from polytrade.core.units import ONE_E6
 from polytrade.runtime import reloading
 from polytrade.runtime.reload_requests import ReloadRefused, ReloadReply, ReloadRequest
-from tests.daemon.rig import Rig, running
+from tests.daemon.rig import WAIT_S, Rig, running
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
 BIDDER = 'strategy.maker="bidder"'
@@ -197,7 +197,7 @@ async def test_swap_whose_event_is_queued_is_told_as_what_it_is_when_the_daemon_
             given.append(await rig.parts.reloader.reload(asked(8)))
 
         inbox.put = closing  # type: ignore[method-assign]
-        with trio.fail_after(30):
+        with trio.fail_after(WAIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask)
                 nursery.start_soon(ask)
@@ -216,18 +216,24 @@ async def test_swap_whose_event_is_queued_is_told_as_what_it_is_when_the_daemon_
 async def test_what_plugins_take_to_say_their_state_is_part_of_the_pause_told(
     tmp_path: Path, site: SiteFolder
 ) -> None:
-    site.install("bidder", version(100, DUMP, f"time.sleep(0.2)\n        {DUMP}"))
+    told = tmp_path / "told"
+    tell = f"with open({str(told)!r}, 'a') as file:\n                file.write('x')"
+    slow = f"time.sleep(0.2)\n        if HERE:\n            {tell}"
+    site.install("bidder", version(100, DUMP, f"{slow}\n        {DUMP}"))
     async with running(tmp_path, BIDDER) as rig:
         await rig.until(rig.synced, "synced books")
         status, _ = await post(rig, "/control/reload_strategy", ttl_ms=500)
         assert status == 200
-        assert 0 < rig.parts.reloader.swapper.pause_us < 200_000  # it stays: nobody asks it
+        first_us = rig.parts.reloader.swapper.pause_us
+        assert first_us > 0
+        assert not told.exists()  # it stays: nobody asks it
         status, _ = await post(rig, "/control/reload_strategy", settings={"price_e4": 200})
         assert (status, price_e4(rig)) == (200, 200)
-        # Once for the rehearsal and once at the swap.
+        assert told.read_text() == "xx"  # once for the rehearsal and once at the swap
         assert rig.parts.reloader.swapper.pause_us >= 400_000
         rows = rig.parts.reloader.history()
-        assert rows[-1]["pause_us"] == rig.parts.reloader.swapper.pause_us > rows[0]["pause_us"]
+        now_us = rig.parts.reloader.swapper.pause_us
+        assert [row["pause_us"] for row in rows] == [first_us, now_us]
         assert anew(rig) == []
 
 
@@ -302,6 +308,7 @@ async def test_code_that_hangs_in_the_daemon_alone_is_refused_and_numbers_still_
         assert status == 200, body
         assert rig.parts.session.config.strategy.maker == "skewed"
 
+        monkeypatch.setattr(reloading, "ASIDE_S", WAIT_S)  # what ends may take its time
         go.touch()
         status, body = await post(rig, "/control/reload_strategy", plugin="bidder")
         assert (status, body["generation"]) == (200, 3), body

@@ -11,7 +11,7 @@ from polytrade.core.reference import YEAR_S
 from polytrade.replay import replay
 from polytrade.replay_result import ReplayResult
 from polytrade.runtime import plugin_feeds
-from tests.daemon.rig import Rig, running
+from tests.daemon.rig import WAIT_S, Rig, running
 from tests.daemon.sigma_venue import SIGMA, SigmaVenue, sigma_venue
 from tests.plugin_projects import SiteFolder, plugin_site
 
@@ -20,6 +20,12 @@ from tests.plugin_projects import SiteFolder, plugin_site
 def site(tmp_path: Path) -> Iterator[SiteFolder]:
     with plugin_site(tmp_path / "site") as folder:
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New feeds are waited for, however busy the machine; a test of those that stay away is not."""
+    monkeypatch.setattr(plugin_feeds, "UP_S", WAIT_S)
 
 
 async def reload_feeds(rig: Rig, **body: Any) -> tuple[int, Any]:
@@ -50,6 +56,11 @@ def state_of(rig: Rig, task: str) -> str:
     """What the supervisor says of a task."""
     (row,) = [row for row in rig.parts.tasks.rows() if row.name == task]
     return row.state
+
+
+def newest(rig: Rig) -> tuple[str, str]:
+    """The last of them."""
+    return (turns(rig) or [("", "")])[-1]
 
 
 async def implied(rig: Rig, sigma: float) -> None:
@@ -83,6 +94,8 @@ async def test_feed_is_added_changed_and_removed_while_the_daemon_trades(
         assert body["plugins"]["settings"]["sigma"] == {"url": venue.url, "factor": 2.0}
         await implied(rig, 1.0)
         await rig.until(lambda: sources(rig) == ["sigma/1"], "the end of the old connection")
+        # Its row goes when its end is queued: the engine takes it a moment later.
+        await rig.until(lambda: len(turns(rig)) == 3, "the end told")
         assert turns(rig) == [
             ("feed_up", "sigma/0"),
             ("feed_up", "sigma/1"),
@@ -98,7 +111,7 @@ async def test_feed_is_added_changed_and_removed_while_the_daemon_trades(
         assert (status, body["plugins"]["feeds"]) == (200, [])
         await rig.until(lambda: sources(rig) == [], "no feed")
         await rig.until(lambda: venue.open == 0, "no connection")
-        assert turns(rig)[-1] == ("feed_down", "sigma/1")
+        await rig.until(lambda: newest(rig) == ("feed_down", "sigma/1"), "the end told")
         assert all(not row.name.startswith("sigma") for row in rig.parts.tasks.rows())
         status, _ = await rig.command("reload_risk", max_open_orders=4)
         assert status == 200
@@ -146,10 +159,15 @@ async def test_nothing_of_a_refused_feed_reaches_the_engine_or_the_recording(
         config = rig.parts.session.config
         await rig.quoting()
         own = {"sigma": {"url": venue.url}, "tau": {"url": venue.silent_url}}
-        status, body = await reload_feeds(rig, feeds=["sigma", "tau"], settings=own)
-        assert (status, body["error"]["step"]) == (409, "feeds")
-        assert "'tau' is not up within 1 s" in body["error"]["message"]
-        assert venue.hellos == ["subscribe"]  # the other one was heard all the while
+        for attempt in (1, 2, 3):
+            # A second is short on a busy machine: with more of it the other one is heard.
+            monkeypatch.setattr(plugin_feeds, "UP_S", 5.0 ** (attempt - 1))
+            status, body = await reload_feeds(rig, feeds=["sigma", "tau"], settings=own)
+            assert (status, body["error"]["step"]) == (409, "feeds")
+            if "'tau' is not up within" in body["error"]["message"]:
+                break
+        assert "'tau' is not up within" in body["error"]["message"]
+        assert set(venue.hellos) == {"subscribe"}  # the other one was heard all the while
         await rig.until(lambda: sources(rig) == [], "no trace of the new ones")
         assert rig.engine.references["BTC"].implied == 0.0
         assert (rig.tap.count("volatility_quoted"), turns(rig)) == (0, [])
@@ -176,17 +194,21 @@ async def test_feed_that_was_refused_degrades_nothing_and_comes_up_later(
         assert status == 409
         await rig.until(lambda: sources(rig) == [], "no trace of it")
         assert "127.0.0.1:1" not in {row["name"] for row in (await rig.health())[1]["hosts"]}
-        monkeypatch.setattr(plugin_feeds, "UP_S", 30.0)
+        monkeypatch.setattr(plugin_feeds, "UP_S", WAIT_S)
         status, body = await reload_feeds(rig, feeds=["sigma"], settings=settings(venue))
         assert status == 200, body
         await implied(rig, 0.5)
-        await rig.until(lambda: rig.parts.observer.read().health == "ok", "health")
-        assert (await rig.health())[1]["warnings"] == []
+
+        async def well() -> bool:
+            health = (await rig.health())[1]
+            return (health["status"], health["warnings"]) == ("ok", [])
+
+        await rig.until_async(well, "health without a warning")
 
 
 BUSY = SIGMA.replace("import attrs\n", "import time\n\nimport attrs\n").replace(
     "        sigma = ",
-    """        until_ns = time.thread_time_ns() + (6_000_000 if message == 51 else 0)
+    """        until_ns = time.thread_time_ns() + (60_000_000 if message == 51 else 0)
         while time.thread_time_ns() < until_ns:
             pass
         sigma = """,
@@ -197,9 +219,10 @@ async def test_slow_feed_is_stopped_told_and_made_anew_by_the_next_reload_of_plu
     tmp_path: Path, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.install("sigma", BUSY)
+    more = ("storage.record_raw=true", "reload.call_budget_us=20000")
     async with sigma_venue() as venue:
         start = ('plugins.feeds=["sigma"]', f'plugins.settings.sigma.url="{venue.url}"')
-        async with running(tmp_path, *start, "storage.record_raw=true") as rig:
+        async with running(tmp_path, *start, *more) as rig:
             config = rig.parts.session.config
             await rig.quoting()
             await implied(rig, 0.5)
@@ -210,10 +233,12 @@ async def test_slow_feed_is_stopped_told_and_made_anew_by_the_next_reload_of_plu
             await rig.until(lambda: bool(feeds.faults()), "the quarantine")
             await rig.until(lambda: venue.open == 0, "the end of the connection")
             await rig.until(lambda: state_of(rig, "sigma/0") == "parked", "the end of the task")
+            await rig.until(lambda: newest(rig) == ("feed_down", "sigma/0"), "the end told")
             why = feeds.faults()["sigma"]
-            assert why.startswith("5 calls within 60 s took longer than 2000 us, the last ")
+            assert why.startswith("5 calls within 60 s took longer than 20000 us, the last ")
             data = {"role": "feed", "name": "sigma", "why": why}
-            assert notices == [("quarantine", f"feed sigma is cut out: {why}", data)]
+            cut_out = [told for told in notices if told[0] == "quarantine"]
+            assert cut_out == [("quarantine", f"feed sigma is cut out: {why}", data)]
             rig.parts.observer._last = None  # with tasks as of now
             _, health = await rig.health()
             assert health["status"] == "degraded"
@@ -224,7 +249,6 @@ async def test_slow_feed_is_stopped_told_and_made_anew_by_the_next_reload_of_plu
             answer = await rig.client.get(f"{await rig.control_url()}/plugins")
             (plugin,) = [row for row in answer.json()["plugins"] if row["name"] == "sigma"]
             assert plugin["last_error"] == f"feed: {why}"
-            assert turns(rig)[-1] == ("feed_down", "sigma/0")
             assert rig.engine.faults == {}
             await rig.trades_on()
 
@@ -233,10 +257,10 @@ async def test_slow_feed_is_stopped_told_and_made_anew_by_the_next_reload_of_plu
             assert (status, feeds.faults()) == (200, {"sigma": why})
             status, body = await reload_feeds(rig, feeds=["sigma"])
             assert (status, feeds.faults()) == (200, {}), body
-            assert turns(rig)[-1] == ("feed_up", "sigma/1")
+            await rig.until(lambda: newest(rig) == ("feed_up", "sigma/1"), "its begin told")
             assert (await rig.health())[1]["faults"] == []
             told = len(rig.tap.of("volatility_quoted"))
-            await rig.until(lambda: len(rig.tap.of("volatility_quoted")) > told + 3, "ticks")
+            await rig.until(lambda: len(rig.tap.of("volatility_quoted")) > told + 4, "ticks")
             await rig.stop()
             rig.nothing_rests()
     result = replay(rig.journal() / "raw-000001.jsonl.zst", config=config)
@@ -276,11 +300,11 @@ async def test_frame_that_no_journal_can_hold_or_a_codec_that_leaves_ends_nothin
             await rig.quoting()
             await implied(rig, 0.5)
             venue.says = frame
-            await rig.until(lambda: turns(rig)[-1][0] == "feed_down", "the end of the connection")
-            down = rig.tap.of("feed_down")[-1]
+            await rig.until(lambda: newest(rig)[0] == "feed_down", "the end of the connection")
+            down = [it for it in rig.tap.of("feed_down") if it.source.startswith("sigma")][-1]
             assert down.reason.startswith("codec: ") and told in down.reason
             venue.says = "50"
-            await rig.until(lambda: turns(rig)[-1][0] == "feed_up", "another connection")
+            await rig.until(lambda: newest(rig)[0] == "feed_up", "another connection")
             assert (await rig.health())[0] == 200
             await rig.trades_on()
             await rig.stop()

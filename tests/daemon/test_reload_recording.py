@@ -78,7 +78,7 @@ async def test_disk_that_refuses_the_late_recording_stops_nothing(tmp_path: Path
         recorder = rig.parts.recorder
         assert recorder is not None
         await rig.until(lambda: recorder.failed is not None, "the failure")
-        assert "recorder cannot write" in rig.log.getvalue()
+        await rig.until(lambda: "recorder cannot write" in rig.log.getvalue(), "a log line")
         await rig.trades_on()
         rig.disk.full.clear()
         await rig.until(lambda: recorder.failed is None, "a written recording")

@@ -12,7 +12,6 @@ from tests.daemon.rig import Rig, running
 from tests.plugin_projects import SiteFolder, plugin_site
 from tests.plugins.broken import steady
 
-ROOM = "reload.call_budget_us=1000000"
 FIRST = steady("steady")
 SECOND = FIRST.replace("book.bid_e4 - 100", "book.bid_e4 - 200")
 assert SECOND != FIRST
@@ -58,7 +57,7 @@ def line_of(rig: Rig) -> str:
 async def test_journal_across_a_switch_replays_with_that_version_alone(
     tmp_path: Path, site: SiteFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with running(tmp_path, ROOM) as rig:
+    async with running(tmp_path) as rig:
         await rig.quoting()
         site.install("steady", FIRST)
         await reload_strategy(rig, plugin="steady")
@@ -90,7 +89,7 @@ async def test_journal_across_an_upgrade_replays_with_both_versions_at_hand(
     tmp_path: Path, site: SiteFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.install("steady", FIRST)
-    async with running(tmp_path, ROOM, 'strategy.maker="steady"') as rig:
+    async with running(tmp_path, 'strategy.maker="steady"') as rig:
         await rig.quoting()
         first, run = line_of(rig), rig.journal()
         site.install("steady", SECOND, version="2.0.0")

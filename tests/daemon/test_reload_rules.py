@@ -109,7 +109,7 @@ async def test_rule_selected_by_a_reload_refuses_orders_until_it_is_taken_back(
         assert status == 200, body
         rig.tap.clear()
         await rig.until(lambda: placed(rig) == {0, 1}, "orders of both tokens")
-        assert refused(rig) == []
+        assert not [row for row in refused(rig) if "rule:one-token" in row]
         await rig.stop()
         rig.nothing_rests()
 

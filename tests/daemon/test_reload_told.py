@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from polytrade.config import Config
-from tests.daemon.rig import Rig, running
+from polytrade.runtime import reloading
+from tests.daemon.rig import WAIT_S, Rig, running
 from tests.plugin_projects import SiteFolder, maker_source, plugin_site
 
 CHECKED = (
@@ -83,8 +84,9 @@ async def test_setting_that_new_code_has_not_is_taken_back_by_null(
 
 
 async def test_plugins_that_are_not_loaded_are_listed_and_named(
-    tmp_path: Path, site: SiteFolder
+    tmp_path: Path, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reloading, "LOOK_S", WAIT_S)  # what is on disk is told if it was found
     site.install("bidder", CHECKED)
     async with running(tmp_path) as rig:
         await rig.until(rig.synced, "synced books")

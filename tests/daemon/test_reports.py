@@ -1,6 +1,7 @@
 """Reports of a whole daemon on paper over sockets: the contract holds, a replay makes the same."""
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import trio
 
 from polytrade.reports.verify import verify
 from tests.daemon.live_rig import live
-from tests.daemon.rig import ROOT, WAIT_S
+from tests.daemon.rig import ROOT, WAIT_S, Rig
 from tests.runtime.reported import SHELL_LATENCIES, SHELL_ONLY
 
 
@@ -22,6 +23,12 @@ def script() -> Any:
     return module
 
 
+def measured(rig: Rig) -> bool:
+    """Whether every latency that only a daemon has was measured; a snapshot may be a moment old."""
+    summaries = rig.parts.observer.read().readings.summaries
+    return all(summaries[name].count for name in SHELL_LATENCIES)
+
+
 async def test_daemon_keeps_the_contract_and_its_report_replays_byte_for_byte(
     tmp_path: Path,
 ) -> None:
@@ -29,8 +36,7 @@ async def test_daemon_keeps_the_contract_and_its_report_replays_byte_for_byte(
         await rig.quoting()
         watch = rig.parts.watch
         await rig.until(lambda: watch.lag.count > 0, "a beat of the risk task")
-        readings = rig.parts.observer.read().readings
-        assert all(readings.summaries[name].count for name in SHELL_LATENCIES)
+        await rig.until(partial(measured, rig), "latencies of the shell")
         url = await rig.control_url()
         page = (await rig.client.get(f"{url}/metrics")).text
         missing = {name for name in SHELL_ONLY if f"\npolytrade_{name}" not in page}

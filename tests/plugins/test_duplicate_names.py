@@ -9,8 +9,6 @@ from tests.daemon.rig import running
 from tests.plugin_projects import SiteFolder, plugin_site
 from tests.plugins.broken import steady
 
-ROOM = "reload.call_budget_us=1000000"
-
 
 def offering(own: str) -> str:
     """A plugin of a maker under its own name, and under one that stands in no text."""
@@ -27,7 +25,7 @@ async def test_name_of_two_plugins_is_refused_with_both_and_the_one_in_force_quo
     tmp_path: Path, site: SiteFolder
 ) -> None:
     site.install("alder", offering("alder"))
-    async with running(tmp_path, ROOM, 'strategy.maker="alder"') as rig:
+    async with running(tmp_path, 'strategy.maker="alder"') as rig:
         await rig.quoting()
         site.install("birch", offering("birch"))
         status, body = await rig.command("reload_strategy", min_edge_bps=1)

@@ -10,7 +10,6 @@ from tests.daemon.rig import running
 from tests.plugin_projects import SiteFolder, plugin_site
 from tests.plugins.broken import steady
 
-ROOM = "reload.call_budget_us=1000000"
 FIRST = steady("steady")
 SECOND = FIRST.replace("book.bid_e4 - 100", "book.bid_e4 - 200")
 
@@ -25,7 +24,7 @@ async def test_report_across_an_upgrade_is_made_and_verified_with_both_versions_
     tmp_path: Path, site: SiteFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.install("steady", FIRST)
-    async with running(tmp_path, ROOM, 'strategy.maker="steady"') as rig:
+    async with running(tmp_path, 'strategy.maker="steady"') as rig:
         await rig.quoting()
         first, run = rig.parts.session.lineup.plugins["steady"], rig.journal()
         site.install("steady", SECOND, version="2.0.0")
