@@ -77,6 +77,7 @@ async def test_frozen_socket_is_noticed_by_its_silence_whatever_its_pongs_say(
         await rig.fault("freeze")
         pongs = [rig.feed(path).messages for path in BOTH_PATHS]
         before = [rig.feed(path).reconnects for path in BOTH_PATHS]
+        await rig.until(lambda: bool(rig.tap.states()), "a doubt")
         await rig.pulled()
         pulled_s = trio.current_time() - began_s
         assert set(rig.tap.states()) == {("stale", "silent")}
@@ -267,10 +268,9 @@ async def test_frozen_reference_feeds_pull_the_quotes(tmp_path: Path) -> None:
         began_s = trio.current_time()
         for endpoint in ("binance", "rtds"):
             await rig.fault("freeze", endpoint=endpoint)
+        await rig.until(lambda: told_of_quoting(rig, "risk:stale_reference"), "the reason")
         await rig.pulled()
         pulled_s = trio.current_time() - began_s
-        states = {row[2] for row in rig.tap.rows if row[0] == "quote_state_changed"}
-        assert "risk:stale_reference" in states
         await rig.until(lambda: len(cut(rig)) == 2, "both cut")
         assert {event.reason for event in rig.tap.of("feed_down")} == {"silent"}
         await rig.fault("clear")
@@ -279,6 +279,11 @@ async def test_frozen_reference_feeds_pull_the_quotes(tmp_path: Path) -> None:
         measured("reference feeds frozen", pulled_s, trio.current_time() - cleared_s)
         await rig.stop()
         rig.nothing_rests()
+
+
+def told_of_quoting(rig: Rig, state: str) -> bool:
+    """Whether this was said of quoting."""
+    return any(row[0] == "quote_state_changed" and row[2] == state for row in rig.tap.rows)
 
 
 def cut(rig: Rig) -> set[str]:
