@@ -22,7 +22,7 @@ from polytrade.runtime.inbox import Clock, Inbox
 from polytrade.runtime.links import FeedTable
 from polytrade.runtime.observe import Observer
 from polytrade.runtime.risk import RiskWatch
-from polytrade.runtime.status import DaemonStatus
+from polytrade.runtime.status import DaemonStatus, ReloadsRow
 from polytrade.runtime.strategy import Strategy
 from polytrade.runtime.supervise import TaskTable
 from polytrade.session import build_session, run_started
@@ -202,3 +202,11 @@ async def test_loss_that_stops_trading_halts_until_the_operator_clears_it(
         await trio.sleep(1.2)
         assert (await desk.status()).engine_mode == "run"
         nursery.cancel_scope.cancel()
+
+
+async def test_reload_is_seen_in_the_status_at_once(autojump_clock: Any) -> None:
+    async with room() as desk:
+        seen = desk.observer.read()
+        assert desk.observer.read() is seen
+        desk.observer.reloads = lambda: ReloadsRow(generation=2)
+        assert desk.observer.read().reloads.generation == 2
